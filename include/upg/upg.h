@@ -1,0 +1,385 @@
+/* upg.h -- the public C API of upg, an inference engine for the Phi-4 family.
+ *
+ * Whoever reads only this header can write a program.  Two nouns carry everything: a *model*
+ * (immutable, shared, opened from a .upg file, a Hugging Face directory, a GGUF file, or embedded
+ * in the library) and an *engine* (owns caches and threads, runs sequences of tokens through one
+ * model).
+ *
+ * Rules that hold everywhere:
+ *   - A function that can fail returns upg_status and takes an upg_error last; err may be NULL.  On
+ * failure outputs are untouched unless the text says otherwise, and err->message names file, field,
+ * what is wrong and what to do.  No function aborts, exits or prints.
+ *   - Option structs begin with a size field, filled by their _defaults() function, so that fields
+ * can be added.
+ *   - Text is UTF-8 with an explicit length in bytes unless it is said to be a C string.
+ *   - Pointers that were passed in are borrowed for the call only.
+ */
+#ifndef UPG_UPG_H
+#define UPG_UPG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define UPG_API __attribute__((visibility("default")))
+#else
+#define UPG_API
+#endif
+
+/* ---- Status and errors
+ * ------------------------------------------------------------------------------------ */
+
+/* Numbers are stable. */
+typedef enum upg_status {
+    UPG_OK = 0,
+    UPG_ERR_ARGUMENT = 1,    /* the caller's argument is out of range or contradicts another */
+    UPG_ERR_IO = 2,          /* the system refused to open, read, write or map */
+    UPG_ERR_FORMAT = 3,      /* a file is damaged or lies about itself */
+    UPG_ERR_UNSUPPORTED = 4, /* a file is fine but asks for something this version does not do */
+    UPG_ERR_MEMORY = 5,      /* out of memory */
+    UPG_ERR_SPACE = 6,       /* out of disk space */
+    UPG_ERR_CONTEXT = 7,     /* the sequence would be longer than its context */
+    UPG_ERR_CANCELLED = 8,   /* a callback asked to stop */
+    UPG_ERR_INTERNAL = 9     /* a bug in upg */
+} upg_status;
+
+typedef struct upg_error {
+    upg_status status;
+    char message[1024]; /* zero-terminated, without "upg:" in front and without a newline at the end
+                         */
+} upg_error;
+
+/* A short name of a status ("bad argument"), a static C string; never NULL. */
+UPG_API const char *upg_status_name(upg_status status);
+
+/* The version as "MAJOR.MINOR.PATCH", a static C string. */
+UPG_API const char *upg_version(void);
+
+/* Called while something long goes on, from the thread that called the function.
+ *   stage   what is being done, a static C string ("read weights", "prefill")
+ *   done    units done so far, 0 .. total
+ *   total   units in all; 0 if not known
+ * Return 0 to go on, anything else to stop: the function then returns UPG_ERR_CANCELLED. */
+typedef int (*upg_progress_fn)(void *context, const char *stage, uint64_t done, uint64_t total);
+
+/* ---- Model
+ * ------------------------------------------------------------------------------------------------
+ */
+
+typedef struct upg_model upg_model;
+typedef struct upg_tokenizer upg_tokenizer;
+
+typedef struct upg_model_options {
+    size_t size;
+    upg_progress_fn progress; /* may be NULL */
+    void *progress_context;
+} upg_model_options;
+
+UPG_API void upg_model_options_defaults(upg_model_options *options);
+
+/* Open a model.
+ *
+ *   model    receives the model; the caller owns it and frees it with upg_model_free()
+ *   path     C string: a .upg file, a Hugging Face directory, or a GGUF file; NULL opens the
+ * embedded model options  NULL means the defaults
+ *
+ * Weights are mapped, not read: pages come in when they are first used.  Everything that the file
+ * claims is checked against its size before it is used.  Returns UPG_OK; UPG_ERR_IO,
+ * UPG_ERR_FORMAT, UPG_ERR_UNSUPPORTED, UPG_ERR_MEMORY, UPG_ERR_CANCELLED. */
+UPG_API upg_status upg_model_open(upg_model **model, const char *path,
+                                  const upg_model_options *options, upg_error *err);
+
+/* Free a model.  NULL is allowed.  No engine may use it any more. */
+UPG_API void upg_model_free(upg_model *model);
+
+/* What a model is.  Filled from the config; strings live as long as the model. */
+typedef struct upg_model_info {
+    const char *architecture; /* "Phi3ForCausalLM", "LlamaForCausalLM" */
+    const char *format;       /* "upg", "hf", "gguf" */
+    const char *path;         /* as opened; "(embedded)" for the embedded model */
+    uint64_t n_parameters;    /* logical weights; a tied head is counted once */
+    uint64_t n_file_bytes;    /* all files together */
+    size_t n_layers, d_model, d_ff, n_heads, n_kv_heads, head_dim, rotary_dim, n_vocab;
+    size_t context; /* longest sequence that the model was made for, in tokens */
+    double rope_theta, norm_eps;
+    int tied_embeddings;     /* 1: the head is the embedding */
+    const int32_t *stop_ids; /* [n_stop_ids] any of these ends an answer */
+    size_t n_stop_ids;
+    const char *chat_template; /* name of the template in use ("phi-4"), NULL if there is none */
+    const char
+        *metadata_json; /* the file's own provenance and quality, one JSON object; NULL if none */
+} upg_model_info;
+
+UPG_API void upg_model_get_info(const upg_model *model, upg_model_info *info);
+
+/* One tensor of the file's directory. */
+typedef struct upg_tensor_info {
+    const char *name;  /* lives as long as the model */
+    const char *type;  /* "BF16", "F32", "I8 rows", "UPG3", "Q4_1", ... */
+    size_t n_dims;     /* 1 or 2 */
+    uint64_t shape[2]; /* [rows, columns], or [n, 1] */
+    double bits;       /* bits a weight, scales and padding included */
+    uint64_t n_bytes;  /* as stored */
+} upg_tensor_info;
+
+UPG_API size_t upg_model_n_tensors(const upg_model *model);
+
+/* Tensor number i, 0 .. upg_model_n_tensors()-1, in file order.  UPG_ERR_ARGUMENT beyond. */
+UPG_API upg_status upg_model_get_tensor(const upg_model *model, size_t i, upg_tensor_info *info,
+                                        upg_error *err);
+
+/* The model's tokenizer; borrowed, lives as long as the model; never NULL. */
+UPG_API const upg_tokenizer *upg_model_tokenizer(const upg_model *model);
+
+/* ---- Tokenizer and chat
+ * ----------------------------------------------------------------------------------- */
+
+/* A growable list of token ids.  Start from {0}; free with upg_tokens_clear(). */
+typedef struct upg_tokens {
+    int32_t *ids; /* [n] */
+    size_t n, capacity;
+} upg_tokens;
+
+UPG_API void upg_tokens_clear(upg_tokens *tokens);
+
+/* Append n ids.  UPG_ERR_MEMORY leaves the list as it was. */
+UPG_API upg_status upg_tokens_append(upg_tokens *tokens, const int32_t *ids, size_t n,
+                                     upg_error *err);
+
+/* Open a tokenizer without a model: path is any MODEL, or a directory that holds only
+ * tokenizer.json (and config.json, tokenizer_config.json for the chat template).  The caller owns
+ * it. */
+UPG_API upg_status upg_tokenizer_open(upg_tokenizer **tokenizer, const char *path, upg_error *err);
+UPG_API void upg_tokenizer_free(upg_tokenizer *tokenizer);
+
+/* 1 + the greatest id that the tokenizer knows. */
+UPG_API size_t upg_tokenizer_n_ids(const upg_tokenizer *tokenizer);
+
+enum { UPG_TEXT_PLAIN = 0, UPG_TEXT_PARSE_SPECIAL = 1 };
+
+/* Append the ids of text[n_bytes] to tokens.
+ *   flags  UPG_TEXT_PLAIN: all of it is plain text, even what looks like a special token;
+ *          UPG_TEXT_PARSE_SPECIAL: added tokens are matched, with their strip flags, as Hugging
+ * Face does Invalid UTF-8 is encoded byte by byte as what it is.  Time is O(n log n). */
+UPG_API upg_status upg_tokenize(const upg_tokenizer *tokenizer, const char *text, size_t n_bytes,
+                                int flags, upg_tokens *tokens, upg_error *err);
+
+/* The bytes of one token; possibly part of a character.  *bytes lives as long as the tokenizer.
+ * Ids without a token give n_bytes 0.  skip_special: special tokens give 0 bytes. */
+UPG_API void upg_token_bytes(const upg_tokenizer *tokenizer, int32_t id, int skip_special,
+                             const char **bytes, size_t *n_bytes);
+
+/* Turns a stream of tokens into text that is always whole UTF-8 characters.  Start from {0}.
+ * A character that is not complete yet is held back; what can never become one comes out as U+FFFD.
+ */
+typedef struct upg_detokenizer {
+    unsigned char held[4];
+    unsigned n_held;
+} upg_detokenizer;
+
+/* Room that upg_detokenize() needs for n_bytes of token bytes: each may become a U+FFFD, and 3 are
+ * held. */
+#define UPG_DETOKENIZE_CAPACITY(n_bytes) (3 * (n_bytes) + 12)
+
+/* Feed token bytes, get text.  out has room for UPG_DETOKENIZE_CAPACITY(n_bytes); returns the bytes
+ * written. bytes NULL ends the stream and flushes what is held. */
+UPG_API size_t upg_detokenize(upg_detokenizer *detokenizer, const char *bytes, size_t n_bytes,
+                              char *out);
+
+/* One turn of a conversation.  C strings. */
+typedef struct upg_message {
+    const char *role; /* "system", "user", "assistant", "tool" */
+    const char *content;
+    const char *tools; /* JSON array text of tools offered in a system message; NULL: none */
+} upg_message;
+
+/* Render a conversation with the tokenizer's chat template and append its ids.
+ * Only the template's own literals become control tokens: whatever a message contains is plain
+ * text. prompt  if not NULL, receives the rendered text as a C string that the caller frees with
+ * upg_free() UPG_ERR_UNSUPPORTED if the model has no template that upg knows. */
+UPG_API upg_status upg_chat_render(const upg_tokenizer *tokenizer, const upg_message *messages,
+                                   size_t n_messages, int add_generation_prompt, upg_tokens *tokens,
+                                   char **prompt, upg_error *err);
+
+/* Frees strings that this API returned for the caller to own.  NULL is allowed. */
+UPG_API void upg_free(void *memory);
+
+/* ---- Engine and sequences
+ * --------------------------------------------------------------------------------- */
+
+typedef struct upg_engine upg_engine;
+typedef struct upg_sequence upg_sequence;
+
+typedef enum upg_kv_type {
+    UPG_KV_F16 = 0,
+    UPG_KV_Q8 = 1,
+    UPG_KV_Q4 = 2,
+    UPG_KV_F32 = 3
+} upg_kv_type;
+typedef enum upg_compute { UPG_COMPUTE_FAST = 0, UPG_COMPUTE_REFERENCE = 1 } upg_compute;
+
+typedef struct upg_engine_options {
+    size_t size;
+    size_t n_threads;    /* 0: one a physical core */
+    size_t context;      /* most tokens of one sequence; 0: the model's context, at most 4096 */
+    size_t cache_tokens; /* tokens that the KV cache holds for all sequences together; 0: context */
+    upg_kv_type kv_type;
+    upg_compute
+        compute; /* UPG_COMPUTE_REFERENCE: the scalar specification, slow, float32 throughout */
+    const char *cpu_tier; /* highest kernel tier allowed: "scalar", "avx2", "avx512", "amx", "neon";
+                             NULL: best */
+} upg_engine_options;
+
+UPG_API void upg_engine_options_defaults(upg_engine_options *options);
+
+/* Make an engine.  It borrows the model, which must outlive it.  The caller owns the engine.
+ * An engine and its sequences are used by one thread at a time. */
+UPG_API upg_status upg_engine_new(upg_engine **engine, const upg_model *model,
+                                  const upg_engine_options *options, upg_error *err);
+UPG_API void
+upg_engine_free(upg_engine *engine); /* its sequences must be freed first; NULL is allowed */
+
+/* The kernel tier in use and why no higher one ("avx512 (highest this CPU has)"); lives as long as
+ * the engine. */
+UPG_API const char *upg_engine_tier(const upg_engine *engine);
+
+/* Bytes that the engine holds: caches and scratch, without the model's weights. */
+UPG_API uint64_t upg_engine_n_bytes(const upg_engine *engine);
+
+UPG_API upg_status upg_sequence_new(upg_sequence **sequence, upg_engine *engine, upg_error *err);
+UPG_API void upg_sequence_free(upg_sequence *sequence);
+
+/* Number of tokens appended so far. */
+UPG_API size_t upg_sequence_n_tokens(const upg_sequence *sequence);
+
+/* Forget the tokens from position n_tokens on (n_tokens <= current number). */
+UPG_API upg_status upg_sequence_truncate(upg_sequence *sequence, size_t n_tokens, upg_error *err);
+
+/* A copy that shares the cache blocks of its origin until one of the two writes. */
+UPG_API upg_status upg_sequence_fork(upg_sequence **copy, const upg_sequence *sequence,
+                                     upg_error *err);
+
+/* Run n >= 1 tokens through the model; afterwards logits for the last n_logits of them (0 .. n) can
+ * be read. progress  called once a chunk; may be NULL UPG_ERR_CONTEXT if the sequence would exceed
+ * the engine's context, naming both numbers; UPG_ERR_ARGUMENT if an id is not in the vocabulary;
+ * UPG_ERR_CANCELLED.  After a failure the sequence is as before. */
+UPG_API upg_status upg_sequence_append(upg_sequence *sequence, const int32_t *ids, size_t n,
+                                       size_t n_logits, upg_progress_fn progress,
+                                       void *progress_context, upg_error *err);
+
+/* Logits of the tokens appended last: [n_logits, n_vocab] float32, row-major, not normalised;
+ * borrowed until the next call on this sequence's engine.  NULL if none were asked for. */
+UPG_API const float *upg_sequence_logits(const upg_sequence *sequence, size_t *n_rows);
+
+/* ---- Sampling and generation
+ * ------------------------------------------------------------------------------ */
+
+typedef struct upg_logit_bias {
+    int32_t id;
+    float bias; /* added to the logit; -INFINITY bans the token */
+} upg_logit_bias;
+
+/* How the next token is chosen.  Order: bias, penalties, temperature, top-k, top-p, min-p, draw. */
+typedef struct upg_sampling {
+    size_t size;
+    float temperature;        /* >= 0; 0 is greedy: the highest logit, the lowest id when equal */
+    int32_t top_k;            /* 0: off */
+    float top_p;              /* 0 < p <= 1; 1: off */
+    float min_p;              /* 0 .. 1; 0: off */
+    float repetition_penalty; /* > 0; 1: off; Keskar et al. 2019, section 4.1; over prompt and
+                                 answer */
+    float presence_penalty;   /* -2 .. 2, as the OpenAI API defines it; over the answer only */
+    float frequency_penalty;  /* -2 .. 2 */
+    uint64_t seed;            /* same seed, same text */
+    const upg_logit_bias
+        *logit_bias; /* [n_logit_bias], borrowed for as long as the sampler lives */
+    size_t n_logit_bias;
+} upg_sampling;
+
+UPG_API void
+upg_sampling_defaults(upg_sampling *sampling); /* temperature 0.7, top_p 0.9, the rest off */
+
+typedef enum upg_finish {
+    UPG_FINISH_STOP = 0,
+    UPG_FINISH_LENGTH = 1,
+    UPG_FINISH_CANCELLED = 2
+} upg_finish;
+
+/* Called for each piece of new text (whole UTF-8 characters; never part of a stop string).
+ * Return 0 to go on, anything else to stop generating (finish CANCELLED, status UPG_OK). */
+typedef int (*upg_text_fn)(void *context, const char *text, size_t n_bytes);
+
+typedef struct upg_generate_options {
+    size_t size;
+    upg_sampling sampling;
+    size_t max_tokens;       /* of the answer; 0: until the context is full */
+    const char *const *stop; /* [n_stop] C strings: the answer ends before the first of them */
+    size_t n_stop;
+    int ignore_stop_ids; /* 1: go on after end-of-text tokens (for measurements) */
+    upg_text_fn on_text; /* may be NULL */
+    void *on_text_context;
+    upg_progress_fn progress; /* of the prompt; may be NULL */
+    void *progress_context;
+} upg_generate_options;
+
+UPG_API void upg_generate_options_defaults(upg_generate_options *options);
+
+/* What came out.  Free with upg_generation_clear(). */
+typedef struct upg_generation {
+    char *text; /* C string, n_text_bytes long */
+    size_t n_text_bytes;
+    upg_tokens ids; /* the tokens generated, a final stop token not included */
+    upg_finish finish;
+    size_t n_prompt_tokens;
+    double prompt_seconds, generation_seconds;
+} upg_generation;
+
+UPG_API void upg_generation_clear(upg_generation *generation);
+
+/* Append prompt ids to the sequence and generate.  The sequence afterwards holds prompt and answer
+ * (without a final stop token).  generation starts from {0}; it is valid also after UPG_ERR_CONTEXT
+ * in the middle. */
+UPG_API upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_prompt,
+                                const upg_generate_options *options, upg_generation *generation,
+                                upg_error *err);
+
+/* ---- Evaluation
+ * ------------------------------------------------------------------------------------------- */
+
+typedef struct upg_evaluate_options {
+    size_t size;
+    size_t context;    /* input tokens of a window; 0: 512 */
+    size_t stride;     /* 0: context / 2 */
+    size_t max_tokens; /* most predictions; 0: all */
+    int parse_special; /* special tokens in the text are parsed */
+    upg_progress_fn progress;
+    void *progress_context;
+} upg_evaluate_options;
+
+UPG_API void upg_evaluate_options_defaults(upg_evaluate_options *options);
+
+/* All in nats a token.  The fields from ref_nll on are 0 without a reference engine. */
+typedef struct upg_evaluation {
+    size_t n_tokens, context, stride; /* n_tokens: predictions */
+    double nll, ppl, ppl_stderr;
+    double ref_nll, ref_ppl, kld_mean, kld_median, kld_p99, top1_agreement, retention;
+} upg_evaluation;
+
+/* Perplexity of a text; with `reference` (an engine of another model with the same vocabulary; may
+ * be NULL) also the Kullback-Leibler divergence KL(reference || model) of the next-token
+ * distributions. Windows of `context` input tokens start every `stride` tokens; each of the last
+ * `stride` positions of a window (in the first window, every position) predicts the token that
+ * follows it in the text, so every token but the first is predicted exactly once; nothing is
+ * prepended. */
+UPG_API upg_status upg_evaluate(upg_engine *engine, upg_engine *reference, const char *text,
+                                size_t n_bytes, const upg_evaluate_options *options,
+                                upg_evaluation *result, upg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

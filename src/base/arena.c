@@ -1,0 +1,86 @@
+/* arena.c -- chunks of at least 64 KiB, filled from the front. */
+#include "base/arena.h"
+
+#include "base/size.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_BYTES = 64 * 1024 };
+
+/* The header occupies one cache line in front of the chunk's memory. */
+struct upg_arena_chunk {
+    struct upg_arena_chunk *next;
+    size_t capacity, used; /* bytes behind the header */
+};
+
+void *upg_aligned_alloc(size_t n, size_t size)
+{
+    size_t n_bytes;
+    void *memory;
+
+    if (!size_mul(n, size, &n_bytes) ||
+        !size_round_up(n_bytes ? n_bytes : 1, UPG_CACHE_LINE, &n_bytes))
+        return NULL;
+    memory = aligned_alloc(UPG_CACHE_LINE, n_bytes);
+    if (memory)
+        memset(memory, 0, n_bytes);
+    return memory;
+}
+
+static struct upg_arena_chunk *add_chunk(struct upg_arena *arena, size_t n_bytes)
+{
+    size_t with_header;
+    struct upg_arena_chunk *chunk;
+    const size_t capacity = n_bytes > CHUNK_BYTES ? n_bytes : CHUNK_BYTES;
+
+    if (!size_add(capacity, UPG_CACHE_LINE, &with_header))
+        return NULL;
+    chunk = upg_aligned_alloc(with_header, 1);
+    if (!chunk)
+        return NULL;
+    chunk->capacity = capacity;
+    chunk->next = arena->chunks;
+    arena->chunks = chunk;
+    return chunk;
+}
+
+void *upg_arena_alloc(struct upg_arena *arena, size_t n, size_t size)
+{
+    struct upg_arena_chunk *chunk = arena->chunks;
+    size_t n_bytes;
+    uint8_t *memory;
+
+    if (!size_mul(n, size, &n_bytes) ||
+        !size_round_up(n_bytes ? n_bytes : 1, UPG_CACHE_LINE, &n_bytes))
+        return NULL;
+    if (!chunk || chunk->capacity - chunk->used < n_bytes) {
+        chunk = add_chunk(arena, n_bytes);
+        if (!chunk)
+            return NULL;
+    }
+    memory = (uint8_t *)chunk + UPG_CACHE_LINE + chunk->used;
+    chunk->used += n_bytes;
+    arena->n_bytes += n_bytes;
+    return memory;
+}
+
+char *upg_arena_text(struct upg_arena *arena, const char *text, size_t n)
+{
+    char *copy = upg_arena_alloc(arena, n + 1, 1);
+
+    if (copy && n)
+        memcpy(copy, text, n);
+    return copy;
+}
+
+void upg_arena_clear(struct upg_arena *arena)
+{
+    while (arena->chunks) {
+        struct upg_arena_chunk *chunk = arena->chunks;
+        arena->chunks = chunk->next;
+        free(chunk);
+    }
+    arena->n_bytes = 0;
+}

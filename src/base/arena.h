@@ -1,0 +1,28 @@
+/* arena.h -- memory for what lives as long as a model or a step; freeing is one call. */
+#ifndef UPG_BASE_ARENA_H
+#define UPG_BASE_ARENA_H
+
+#include <stddef.h>
+
+#define UPG_CACHE_LINE 64 /* alignment of all arena memory and kernel buffers, bytes */
+
+/* Start from {0}. */
+struct upg_arena {
+    struct upg_arena_chunk *chunks; /* newest first */
+    size_t n_bytes;                 /* handed out in all */
+};
+
+/* n * size bytes, zeroed, 64-byte aligned; NULL when out of memory or when n * size overflows.  n *
+ * size == 0 gives a valid pointer. */
+void *upg_arena_alloc(struct upg_arena *arena, size_t n, size_t size);
+
+/* A copy of n bytes of text with a zero behind it; NULL when out of memory. */
+char *upg_arena_text(struct upg_arena *arena, const char *text, size_t n);
+
+void upg_arena_clear(struct upg_arena *arena);
+
+/* 64-byte aligned, zeroed heap memory for one buffer (free with free()); NULL on overflow or out of
+ * memory. */
+void *upg_aligned_alloc(size_t n, size_t size);
+
+#endif

@@ -1,0 +1,82 @@
+/* kernels.h -- the kernel table: the only place where a kernel is described.
+ *
+ * One struct of pointers; scalar/ fills all of it and reads like the specification; a tier
+ * overwrites what it does better.  Nothing outside this room knows an instruction set, and no
+ * kernel knows threads, files or models.
+ *
+ * Promise on which "same text alone or in a batch" rests: for given weights, the result for one
+ * token does not depend on n_tokens nor on the other tokens (each output has one fixed order of
+ * summation within a tier).
+ *
+ * Strides are in elements.  y, x and w are 64-byte aligned at row 0 unless said otherwise. */
+#ifndef UPG_KERNELS_KERNELS_H
+#define UPG_KERNELS_KERNELS_H
+
+#include "codec/codec.h"
+
+/* Activations prepared for packed matrices: rotated, quantized to int8 with one scale a scale
+ * block. */
+struct upg_q8_rows {
+    int8_t *values; /* [n_tokens, padded_cols], 64-byte aligned rows */
+    float *scales;  /* [n_tokens, n_blocks], n_blocks = ceil(padded_cols / 256): max|x| / 127, 0 for
+                       an all-zero block */
+    int32_t *sums;  /* [n_tokens, n_blocks] sum of the block's values (for kernels that offset
+                       weights by 64) */
+    size_t n_tokens, padded_cols, n_blocks;
+};
+
+struct upg_kernels {
+    const char *tier; /* "scalar", "avx2", "avx2-vnni", "avx512", "avx512-vbmi", "amx", "neon" */
+
+    /* y[t, r] = sum over c of w[r, c] * x[t, c], r < n_rows, t < n_tokens, c < n_cols (any n >= 1).
+     * Float32 products and sums; tiers may sum in another order than scalar (within 2 n_cols ulps
+     * of sum |w x|). */
+    void (*matmul_f32)(float *y, size_t y_stride, const float *w, const float *x, size_t x_stride,
+                       size_t n_rows, size_t n_cols, size_t n_tokens);
+    void (*matmul_bf16)(float *y, size_t y_stride, const uint16_t *w, const float *x,
+                        size_t x_stride, size_t n_rows, size_t n_cols, size_t n_tokens);
+    void (*matmul_f16)(float *y, size_t y_stride, const uint16_t *w, const float *x,
+                       size_t x_stride, size_t n_rows, size_t n_cols, size_t n_tokens);
+    /* w[r, c] = bf16(int8 * row_scale[r]), rounded to nearest even before the product. */
+    void (*matmul_i8_rows)(float *y, size_t y_stride, const int8_t *w, const float *row_scale,
+                           const float *x, size_t x_stride, size_t n_rows, size_t n_cols,
+                           size_t n_tokens);
+
+    /* out[i] = weight[i] * x[i] / sqrt(mean(x^2) + eps), i < n.  Zhang & Sennrich 2019 (RMSNorm).
+     */
+    void (*rms_norm)(float *out, const float *x, const float *weight, size_t n, float eps);
+
+    /* out[i] = up[i] * gate[i] / (1 + exp(-gate[i])), i < n; out may be gate or up.  Shazeer 2020
+     * (SwiGLU). Within 4 ulps of the exact value. */
+    void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
+
+    /* Rotated and quantized rows: values = round to nearest even of (H_in D_in x)[c] / scale, block
+     * by block. x  [n_tokens, n_cols] with row stride x_stride; columns n_cols .. padded_cols-1
+     * count as 0 before the transform Exact: all tiers give the same bits (same order of the
+     * butterflies, same rounding). */
+    void (*rotate_quantize)(struct upg_q8_rows *out, const float *x, size_t x_stride, size_t n_cols,
+                            uint64_t seed_in);
+
+    /* Packed matrix times quantized rows, row blocks [block_begin, block_end) only:
+     *   y[t, r] = row_scale[r] * F,  F = fma((float)acc_h, gain[h] * scale[t, h], F) for h
+     * ascending from F = 0, acc_h = exact int32 sum over the columns of scale block h of v[r, c] *
+     * values[t, c] y  [n_tokens, y_stride], y_stride >= padded_rows; written for all padded rows of
+     * these row blocks Exact: all tiers give the same bits, so does every n_tokens.  The output
+     * transform is the caller's.  May read up to 4096 bytes behind the codes (prefetch only: never
+     * faults). */
+    void (*packed_matmul)(float *y, size_t y_stride, const struct upg_packed *w,
+                          const struct upg_q8_rows *x, size_t block_begin, size_t block_end);
+
+    /* y[n_padded] -> D_out H_out y in place; exact: all tiers give the same bits as
+     * upg_transform_out(). */
+    void (*transform_out)(float *y, size_t n_padded, uint64_t seed);
+};
+
+/* Fill the table with the best that this CPU has and `highest` allows ("scalar", "avx2", "avx512",
+ * "amx", "neon"; NULL or
+ * "": no limit).  `why` (may be NULL) receives a static or caller-lived sentence in why[n_why] that
+ * says which tier is in use and why no higher one.  UPG_ERR_ARGUMENT for an unknown name. */
+upg_status upg_kernels_init(struct upg_kernels *kernels, const char *highest, char *why,
+                            size_t n_why, upg_error *err);
+
+#endif
