@@ -65,8 +65,18 @@ size_t upg_hadamard_block(size_t begin, size_t n_padded);
 void upg_decode_block(int k, const uint8_t *block, const uint8_t *previous,
                       int8_t out[UPG_ROW_BLOCK][UPG_COL_GROUP]);
 
-/* In place x -> H x of one block of n = 64, 128 or 256 values, natural order, factor 1/sqrt(n). */
+/* In place x -> H x of one block of n = 64, 128 or 256 values, natural order, factor 1/sqrt(n).
+ * Every kernel that does the same gives the same bits: float32 butterflies x[i], x[i+d] -> x[i] +
+ * x[i+d], x[i] - x[i+d] at distances d = 1, 2, 4, ..., n/2 in this order (i without bit d), then
+ * each value times the factor once: 0x1p-3 for 64, 0x1.6a09e6p-4 for 128, 0x1p-4 for 256. */
 void upg_hadamard(float *x, size_t n);
+
+/* The same down each column of x[n, n_cols], rows row_stride floats apart. */
+void upg_hadamard_columns(float *x, size_t n, size_t row_stride, size_t n_cols);
+
+/* Whether index i of a transformed dimension is negated: the top bit of upg_splitmix64(seed + i),
+ * the sum taken modulo 2^64. */
+bool upg_transform_sign(uint64_t seed, size_t index);
 
 /* x[n_padded] -> H_in D_in x, in place: signs of `seed`, then blocks as upg_hadamard_block() says.
  */
@@ -75,10 +85,12 @@ void upg_transform_in(float *x, size_t n_padded, uint64_t seed);
 /* y[n_padded] -> D_out H_out y, in place: the inverse of the output side. */
 void upg_transform_out(float *y, size_t n_padded, uint64_t seed);
 
-/* Reference: decode row `row` to float32 in the original basis, out[n_cols].  Undoes the input
- * transform; with an output transform it decodes the whole Hadamard block of rows that holds the
- * row.  scratch: upg_packed_row_scratch() floats. */
+/* Reference: decode rows [begin, begin + n) to float32 in the original basis, out[n, n_cols].
+ * Undoes both sides of the transform; with an output transform it decodes whole Hadamard blocks of
+ * rows, so ask for many rows at once.  scratch: upg_packed_row_scratch() floats. */
 size_t upg_packed_row_scratch(const struct upg_packed *packed);
+void upg_packed_rows(const struct upg_packed *packed, size_t begin, size_t n, float *out,
+                     float *scratch);
 void upg_packed_row(const struct upg_packed *packed, size_t row, float *out, float *scratch);
 
 /* Reference: y[n_rows] = W x[n_cols] in float32 with float64 sums, from the codes. */
