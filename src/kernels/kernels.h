@@ -8,25 +8,34 @@
  * token does not depend on n_tokens nor on the other tokens (each output has one fixed order of
  * summation within a tier).
  *
- * Strides are in elements.  y, x and w are 64-byte aligned at row 0 unless said otherwise. */
+ * Strides are in elements.  Pointers need the alignment of their type unless said otherwise;
+ * nothing is read or written outside the shapes. */
 #ifndef UPG_KERNELS_KERNELS_H
 #define UPG_KERNELS_KERNELS_H
 
 #include "codec/codec.h"
 
+/* A block whose largest magnitude is below this counts as all zero (its values have no place in
+ * float32 sums of other blocks, and 127 / magnitude must be finite). */
+#define UPG_Q8_LEAST 0x1p-100F
+
 /* Activations prepared for packed matrices: rotated, quantized to int8 with one scale a scale
  * block. */
 struct upg_q8_rows {
     int8_t *values; /* [n_tokens, padded_cols], 64-byte aligned rows */
-    float *scales;  /* [n_tokens, n_blocks], n_blocks = ceil(padded_cols / 256): max|x| / 127, 0 for
-                       an all-zero block */
+    float *scales;  /* [n_tokens, n_blocks], n_blocks = ceil(padded_cols / 256): max|x| / 127 */
     int32_t *sums;  /* [n_tokens, n_blocks] sum of the block's values (for kernels that offset
                        weights by 64) */
     size_t n_tokens, padded_cols, n_blocks;
 };
 
 struct upg_kernels {
-    const char *tier; /* "scalar", "avx2", "avx2-vnni", "avx512", "avx512-vbmi", "amx", "neon" */
+    const char *tier; /* "scalar", "avx2-fma", "avx2-vnni", "avx512-bw", "avx512-vnni",
+                         "avx512-vbmi", "amx", "neon-fma", "neon-dotprod" */
+
+    /* Bytes that packed_matmul() needs as scratch, whatever the shapes and n_tokens; a multiple of
+     * 64, may be 0. */
+    size_t scratch_bytes;
 
     /* y[t, r] = sum over c of w[r, c] * x[t, c], r < n_rows, t < n_tokens, c < n_cols (any n >= 1).
      * Float32 products and sums; tiers may sum in another order than scalar (within 2 n_cols ulps
@@ -52,30 +61,38 @@ struct upg_kernels {
 
     /* Rotated and quantized rows: values = round to nearest even of (H_in D_in x)[c] / scale, block
      * by block. x  [n_tokens, n_cols] with row stride x_stride; columns n_cols .. padded_cols-1
-     * count as 0 before the transform Exact: all tiers give the same bits (same order of the
-     * butterflies, same rounding). */
+     * count as 0 before the transform.
+     * With largest = max |value| of a block: scale = largest / 127, inverse = 127 / largest (both
+     * rounded to float32), values = nearest even integer to value * inverse.  Below UPG_Q8_LEAST
+     * scale and values are 0; if the block holds an infinity or a NaN, values are 0 and scale is
+     * NaN, so that it shows in the outputs.
+     * Exact: all tiers give the same bits (same order of the butterflies, same rounding). */
     void (*rotate_quantize)(struct upg_q8_rows *out, const float *x, size_t x_stride, size_t n_cols,
                             uint64_t seed_in);
 
     /* Packed matrix times quantized rows, row blocks [block_begin, block_end) only:
      *   y[t, r] = row_scale[r] * F,  F = fma((float)acc_h, gain[h] * scale[t, h], F) for h
-     * ascending from F = 0, acc_h = exact int32 sum over the columns of scale block h of v[r, c] *
-     * values[t, c] y  [n_tokens, y_stride], y_stride >= padded_rows; written for all padded rows of
-     * these row blocks Exact: all tiers give the same bits, so does every n_tokens.  The output
-     * transform is the caller's.  May read up to 4096 bytes behind the codes (prefetch only: never
-     * faults). */
+     *   ascending from F = 0, acc_h = exact int32 sum over the columns of scale block h of
+     *   v[r, c] * values[t, c]
+     *   y        [n_tokens, y_stride], y_stride >= padded_rows; written for all padded rows of
+     *            these row blocks
+     *   scratch  scratch_bytes of this table, 64-byte aligned, of this thread alone
+     * Exact: all tiers give the same bits, so does every n_tokens.  The output transform is the
+     * caller's.  Prefetches, but does not read, behind the codes. */
     void (*packed_matmul)(float *y, size_t y_stride, const struct upg_packed *w,
-                          const struct upg_q8_rows *x, size_t block_begin, size_t block_end);
+                          const struct upg_q8_rows *x, size_t block_begin, size_t block_end,
+                          void *scratch);
 
     /* y[n_padded] -> D_out H_out y in place; exact: all tiers give the same bits as
      * upg_transform_out(). */
     void (*transform_out)(float *y, size_t n_padded, uint64_t seed);
 };
 
-/* Fill the table with the best that this CPU has and `highest` allows ("scalar", "avx2", "avx512",
- * "amx", "neon"; NULL or
- * "": no limit).  `why` (may be NULL) receives a static or caller-lived sentence in why[n_why] that
- * says which tier is in use and why no higher one.  UPG_ERR_ARGUMENT for an unknown name. */
+/* Fill the table with the best that this CPU has and `highest` allows: the name of a tier, or of a
+ * family of tiers ("avx2", "avx512", "neon"), which allows its highest; NULL or "": no limit.
+ * why (may be NULL) receives a sentence in why[n_why] that says which tier is in use and why no
+ * higher one.  UPG_ERR_ARGUMENT for a name that this architecture does not have (kernels is
+ * untouched). */
 upg_status upg_kernels_init(struct upg_kernels *kernels, const char *highest, char *why,
                             size_t n_why, upg_error *err);
 

@@ -1,0 +1,22 @@
+/* elementwise.c -- norm and gate of one row. */
+#include "kernels/scalar/scalar.h"
+
+#include <math.h>
+
+void upg_rms_norm_scalar(float *out, const float *x, const float *weight, size_t n, float eps)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+
+    const float factor = (float)(1 / sqrt(sum / (double)n + (double)eps));
+    for (size_t i = 0; i < n; i++)
+        out[i] = weight[i] * (x[i] * factor);
+}
+
+void upg_silu_gate_scalar(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = up[i] * (gate[i] / (1 + expf(-gate[i])));
+}

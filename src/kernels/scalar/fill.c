@@ -1,0 +1,18 @@
+#include "kernels/levels.h"
+#include "kernels/scalar/scalar.h"
+
+void upg_kernels_fill_scalar(struct upg_kernels *kernels)
+{
+    *kernels = (struct upg_kernels){
+        .tier = "scalar",
+        .matmul_f32 = upg_matmul_f32_scalar,
+        .matmul_bf16 = upg_matmul_bf16_scalar,
+        .matmul_f16 = upg_matmul_f16_scalar,
+        .matmul_i8_rows = upg_matmul_i8_rows_scalar,
+        .rms_norm = upg_rms_norm_scalar,
+        .silu_gate = upg_silu_gate_scalar,
+        .rotate_quantize = upg_rotate_quantize_scalar,
+        .packed_matmul = upg_packed_matmul_scalar,
+        .transform_out = upg_transform_out,
+    };
+}

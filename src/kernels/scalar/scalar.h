@@ -1,0 +1,24 @@
+/* scalar.h -- the kernels that read as the specification; described in kernels.h. */
+#ifndef UPG_KERNELS_SCALAR_H
+#define UPG_KERNELS_SCALAR_H
+
+#include "kernels/kernels.h"
+
+void upg_matmul_f32_scalar(float *y, size_t y_stride, const float *w, const float *x,
+                           size_t x_stride, size_t n_rows, size_t n_cols, size_t n_tokens);
+void upg_matmul_bf16_scalar(float *y, size_t y_stride, const uint16_t *w, const float *x,
+                            size_t x_stride, size_t n_rows, size_t n_cols, size_t n_tokens);
+void upg_matmul_f16_scalar(float *y, size_t y_stride, const uint16_t *w, const float *x,
+                           size_t x_stride, size_t n_rows, size_t n_cols, size_t n_tokens);
+void upg_matmul_i8_rows_scalar(float *y, size_t y_stride, const int8_t *w, const float *row_scale,
+                               const float *x, size_t x_stride, size_t n_rows, size_t n_cols,
+                               size_t n_tokens);
+void upg_rms_norm_scalar(float *out, const float *x, const float *weight, size_t n, float eps);
+void upg_silu_gate_scalar(float *out, const float *gate, const float *up, size_t n);
+void upg_rotate_quantize_scalar(struct upg_q8_rows *out, const float *x, size_t x_stride,
+                                size_t n_cols, uint64_t seed_in);
+void upg_packed_matmul_scalar(float *y, size_t y_stride, const struct upg_packed *w,
+                              const struct upg_q8_rows *x, size_t block_begin, size_t block_end,
+                              void *scratch);
+
+#endif
