@@ -1,0 +1,75 @@
+# upg: every command here works in a fresh clone.  scripts/setup installs what is missing and asks before it uses sudo.
+#
+#   make            build/upg, build/libupg.a, build/libupg.so
+#   make run        talk with the embedded model (without a terminal: print a story)
+#   make test       unit tests and the tests from outside, in C and Python
+#   make check      everything that CI does: test, lint, sanitize, tsan, clang, aarch64, faults
+#   make bench      speed beside the machine's limits
+#   make install    into PREFIX (default /usr/local; DESTDIR is respected)
+
+PREFIX ?= /usr/local
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+PYTEST = .venv/bin/python -m pytest -q
+CTEST = ctest --output-on-failure --parallel $(JOBS) --test-dir
+
+# $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
+build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)
+
+.PHONY: all run test bench lint sanitize tsan clang aarch64 faults check install clean
+
+all:
+	@scripts/setup
+	@$(call build,build,release,--target upg libupg_shared libupg_static)
+
+run: all
+	@if [ -t 0 ] && [ -t 1 ]; then build/upg chat; \
+	else build/upg run --chat --greedy -p 'Tell me a story about a brave turtle named Shelly.'; fi
+
+test:
+	@scripts/setup --tests
+	@$(call build,build,release)
+	@$(CTEST) build
+	@$(PYTEST) tests
+
+bench: all
+	@build/upg bench
+
+lint:
+	@scripts/setup --lint
+	@$(call build,build,release)
+	@scripts/lint
+
+# The same tests under AddressSanitizer with UndefinedBehaviorSanitizer, then the program from outside.
+sanitize:
+	@scripts/setup --tests
+	@$(call build,build-asan,asan)
+	@$(CTEST) build-asan
+
+tsan:
+	@scripts/setup
+	@$(call build,build-tsan,tsan)
+	@$(CTEST) build-tsan
+
+clang:
+	@scripts/setup --clang
+	@$(call build,build-clang,clang)
+	@$(CTEST) build-clang
+
+aarch64:
+	@scripts/setup --aarch64
+	@$(call build,build-aarch64,aarch64)
+	@$(CTEST) build-aarch64
+
+# Every allocation, read and write of the program fails in turn, without the sampling of 'make test'.
+faults:
+	@scripts/setup --tests
+	@$(call build,build,release)
+	@UPG_FAULTS=all $(PYTEST) tests/faults
+
+check: test lint sanitize tsan clang aarch64 faults
+
+install: all
+	@cmake --install build --prefix $(PREFIX)
+
+clean:
+	rm -rf build build-*
