@@ -132,7 +132,8 @@ UPG_API size_t upg_model_n_tensors(const upg_model *model);
 UPG_API upg_status upg_model_get_tensor(const upg_model *model, size_t i, upg_tensor_info *info,
                                         upg_error *err);
 
-/* The model's tokenizer; borrowed, lives as long as the model; never NULL. */
+/* The model's tokenizer; borrowed, lives as long as the model; NULL if the model came without one
+ * (a directory without tokenizer.json can still compute logits of ids). */
 UPG_API const upg_tokenizer *upg_model_tokenizer(const upg_model *model);
 
 /* ---- Tokenizer and chat

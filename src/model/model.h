@@ -103,7 +103,7 @@ struct upg_config {
 
 struct upg_model {
     struct upg_config config;
-    upg_tokenizer *tokenizer;    /* owned; NULL only in models made by tests */
+    upg_tokenizer *tokenizer;    /* owned; NULL if the model came without one */
     struct upg_matrix embedding; /* [n_vocab, d_model] */
     struct upg_linear head;      /* [n_vocab, d_model]; equals the embedding when tied */
     const float *norm;           /* [d_model] */
