@@ -1,0 +1,139 @@
+/* engine.c -- making an engine: everything that it needs is allocated here, once. */
+#include "engine/engine.h"
+
+#include "base/size.h"
+#include "engine/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DEFAULT_CONTEXT = 4096 };
+
+void upg_engine_options_defaults(upg_engine_options *options)
+{
+    *options = (upg_engine_options){.size = sizeof *options};
+}
+
+/* Fill in what 0 stands for and refuse what cannot be. */
+static upg_status complete_options(upg_engine_options *o, const struct upg_model *model,
+                                   upg_error *err)
+{
+    const struct upg_config *c = &model->config;
+
+    if (o->context == 0)
+        o->context = c->context < DEFAULT_CONTEXT ? c->context : DEFAULT_CONTEXT;
+    if (o->context > c->context)
+        return upg_fail(err, UPG_ERR_ARGUMENT,
+                        "context: %zu tokens asked for, %s was made for at most %zu", o->context,
+                        model->path, c->context);
+    if (o->cache_tokens == 0)
+        o->cache_tokens = o->context;
+    if (o->kv_type != UPG_KV_F16 && o->kv_type != UPG_KV_F32)
+        return upg_fail(err, UPG_ERR_ARGUMENT, "kv_type: %d is none", (int)o->kv_type);
+    if (o->compute != UPG_COMPUTE_FAST && o->compute != UPG_COMPUTE_REFERENCE)
+        return upg_fail(err, UPG_ERR_ARGUMENT, "compute: %d is none", (int)o->compute);
+    if (o->compute == UPG_COMPUTE_REFERENCE)
+        o->kv_type = UPG_KV_F32;
+    if (c->n_kv_heads == 0 || c->n_heads % c->n_kv_heads != 0)
+        return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                        "%s: %zu query heads cannot share %zu key/value heads evenly", model->path,
+                        c->n_heads, c->n_kv_heads);
+    return UPG_OK;
+}
+
+static upg_status make_cache(upg_engine *e, const upg_engine_options *o, upg_error *err)
+{
+    const struct upg_config *c = &e->model->config;
+    upg_status status = upg_kv_cache_init(&e->cache, o->kv_type, c->n_layers, c->n_kv_heads,
+                                          c->head_dim, o->cache_tokens, &e->arena, err);
+
+    for (size_t i = 0; status == UPG_OK && i < (c->long_rope.present ? 2 : 1); i++)
+        status = upg_rope_init(&e->rope[i], c, i == 1, &e->arena, err);
+    return status;
+}
+
+static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
+                               struct upg_backend *backend, upg_error *err)
+{
+    const struct upg_backend_setup setup = {
+        .model = e->model, .cache = &e->cache, .context = e->context, .max_rows = UPG_MAX_ROWS};
+    upg_status status;
+
+    if (o->compute == UPG_COMPUTE_REFERENCE) {
+        snprintf(e->tier, sizeof e->tier, "reference (scalar float32, as asked for)");
+        return upg_backend_reference(backend, &setup, &e->arena, err);
+    }
+    status = upg_kernels_init(&e->kernels, o->cpu_tier, e->tier, sizeof e->tier, err);
+    if (status == UPG_OK)
+        status = upg_pool_new(&e->pool, o->n_threads, err);
+    if (status == UPG_OK)
+        status = upg_backend_cpu(backend, &setup, e->pool, &e->kernels, &e->arena, err);
+    return status;
+}
+
+upg_status upg_engine_new(upg_engine **engine, const upg_model *model,
+                          const upg_engine_options *options, upg_error *err)
+{
+    upg_engine_options o;
+    struct upg_backend backend;
+    upg_engine *e = NULL;
+    upg_status status;
+
+    upg_engine_options_defaults(&o);
+    status = upg_options_read(&o, sizeof o, options, "upg_engine_options_defaults", err);
+    if (status == UPG_OK)
+        status = complete_options(&o, model, err);
+    if (status != UPG_OK)
+        return status;
+
+    e = calloc(1, sizeof *e);
+    if (!e)
+        return upg_fail_memory(err, "an engine", sizeof *e);
+    e->model = model;
+    e->context = o.context;
+    e->chunk_rows = UPG_MAX_ROWS;
+    e->rows = upg_arena_alloc(&e->arena, UPG_MAX_ROWS, sizeof *e->rows);
+    e->wanted = upg_arena_alloc(&e->arena, UPG_MAX_ROWS, sizeof *e->wanted);
+    if (!e->rows || !e->wanted) {
+        status = upg_fail_memory(err, "the rows of a step", UPG_MAX_ROWS * sizeof *e->rows);
+        goto failed;
+    }
+    status = make_cache(e, &o, err);
+    if (status == UPG_OK)
+        status = make_backend(e, &o, &backend, err);
+    if (status == UPG_OK)
+        status = upg_forward_init(&e->forward, model, &backend, UPG_MAX_ROWS, &e->arena, err);
+    if (status != UPG_OK)
+        goto failed;
+    *engine = e;
+    return UPG_OK;
+
+failed:
+    upg_engine_free(e);
+    return status;
+}
+
+void upg_engine_free(upg_engine *engine)
+{
+    if (!engine)
+        return;
+    upg_pool_free(engine->pool);
+    upg_kv_cache_clear(&engine->cache);
+    upg_arena_clear(&engine->arena);
+    free(engine->logits);
+    free(engine);
+}
+
+const char *upg_engine_tier(const upg_engine *engine)
+{
+    return engine->tier;
+}
+
+uint64_t upg_engine_n_bytes(const upg_engine *engine)
+{
+    const size_t logits_bytes =
+        engine->logits_capacity * engine->model->config.n_vocab * sizeof(float);
+
+    return sizeof *engine + engine->arena.n_bytes + upg_kv_cache_n_bytes(&engine->cache) +
+           logits_bytes;
+}

@@ -1,0 +1,52 @@
+/* kv_cache.h -- the keys and values of all sequences, in blocks.
+ *
+ * A block holds UPG_KV_BLOCK tokens of every layer.  Of one layer and head it holds
+ *   keys    [UPG_KV_BLOCK, head_dim]   a key a row
+ *   values  [head_dim, UPG_KV_BLOCK]   transposed
+ * so that scores = keys * query and output = values * probabilities are both products of a
+ * row-major matrix with a vector, which is what the kernel table has. */
+#ifndef UPG_ENGINE_KV_CACHE_H
+#define UPG_ENGINE_KV_CACHE_H
+
+#include "engine/kv_blocks.h"
+
+struct upg_kv_cache {
+    struct upg_kv_blocks blocks;
+    upg_kv_type type;
+    size_t n_layers, n_kv_heads, head_dim;
+    size_t side_bytes;  /* keys, or values, of a block, layer and head */
+    size_t block_bytes; /* n_layers * n_kv_heads * 2 * side_bytes */
+    uint8_t *memory;    /* [n_blocks, block_bytes], owned; free with upg_kv_cache_clear() */
+};
+
+/* A cache of at least n_tokens.  Memory is not touched before it is used.
+ * UPG_ERR_MEMORY; UPG_ERR_ARGUMENT for sizes beyond the address space; UPG_ERR_UNSUPPORTED for a
+ * type that this head_dim does not allow. */
+upg_status upg_kv_cache_init(struct upg_kv_cache *cache, upg_kv_type type, size_t n_layers,
+                             size_t n_kv_heads, size_t head_dim, size_t n_tokens,
+                             struct upg_arena *arena, upg_error *err);
+void upg_kv_cache_clear(struct upg_kv_cache *cache);
+
+/* Bytes of blocks for n_tokens. */
+size_t upg_kv_cache_n_bytes(const struct upg_kv_cache *cache);
+
+/* Whether the free blocks suffice for list to grow to n_tokens: UPG_OK or UPG_ERR_MEMORY. */
+upg_status upg_kv_cache_check_room(const struct upg_kv_cache *cache, const struct upg_kv_list *list,
+                                   size_t n_tokens, upg_error *err);
+
+/* Make positions [list->n_tokens, n_tokens) writable.  UPG_ERR_MEMORY, list untouched, when the
+ * blocks do not suffice. */
+upg_status upg_kv_cache_grow(struct upg_kv_cache *cache, struct upg_kv_list *list, size_t n_tokens,
+                             upg_error *err);
+
+/* The stored form of a block's keys and values. */
+const void *upg_kv_keys(const struct upg_kv_cache *cache, uint32_t block, size_t layer,
+                        size_t head);
+const void *upg_kv_values(const struct upg_kv_cache *cache, uint32_t block, size_t layer,
+                          size_t head);
+
+/* Store key[head_dim] and value[head_dim] of one position. */
+void upg_kv_write(struct upg_kv_cache *cache, const struct upg_kv_list *list, size_t layer,
+                  size_t head, size_t pos, const float *key, const float *value);
+
+#endif
