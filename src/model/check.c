@@ -6,6 +6,8 @@
 #include "model/check.h"
 #include "base/half.h"
 #include "base/size.h"
+#include "model/config.h"
+#include "model/slots.h"
 #include "text/text.h"
 
 #include <math.h>
@@ -51,8 +53,8 @@ static bool has_bad(enum upg_type type, const uint8_t *bytes, size_t n_bytes)
     }
 }
 
-upg_status upg_check_finite(const char *where, const char *name, const float *values, size_t n,
-                            upg_error *err)
+static upg_status check_finite(const char *where, const char *name, const float *values, size_t n,
+                               upg_error *err)
 {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(values[i]))
@@ -72,7 +74,7 @@ static upg_status check_packed(const struct upg_matrix *matrix, const char *wher
         return upg_fail(err, UPG_ERR_FORMAT,
                         "%s: tensor %s: a row scale is not finite; get another copy of the model",
                         where, matrix->name);
-    return upg_check_finite(where, matrix->name, packed->gain, n_gains, err);
+    return check_finite(where, matrix->name, packed->gain, n_gains, err);
 }
 
 /* Scales always, weights all or a sample. */
@@ -87,7 +89,7 @@ static upg_status check_values(const struct upg_matrix *matrix, const char *wher
     if (matrix->type == UPG_TYPE_PACKED)
         return check_packed(matrix, where, err);
     if (matrix->type == UPG_TYPE_I8_ROWS)
-        return upg_check_finite(where, matrix->name, matrix->row_scale, matrix->n_rows, err);
+        return check_finite(where, matrix->name, matrix->row_scale, matrix->n_rows, err);
     if (all)
         bad = has_bad(matrix->type, bytes, n);
     else
@@ -122,81 +124,59 @@ static upg_status check_matrix(const struct upg_matrix *matrix, const char *wher
     return UPG_OK;
 }
 
-static upg_status check_linear(const struct upg_linear *linear, size_t n_rows, size_t n_cols,
-                               const char *where, const char *what, upg_error *err)
+/* The parts of a slot, one below the other, are what the config says. */
+static upg_status check_slot(const struct upg_slot *slot, const char *where, upg_error *err)
 {
-    size_t rows = 0;
+    const size_t n_parts = upg_slot_n_parts(slot);
+    size_t n_rows = 0;
     upg_status status = UPG_OK;
 
-    for (size_t i = 0; i < linear->n_parts && status == UPG_OK; i++) {
-        rows += linear->part[i].n_rows;
-        if (linear->part[i].n_cols != n_cols)
-            rows = SIZE_MAX; /* no sum of rows reaches this: reported below */
-        status = check_matrix(&linear->part[i], where, err);
+    for (size_t i = 0; i < n_parts && status == UPG_OK; i++) {
+        const struct upg_matrix *part = &slot->parts[i];
+        n_rows += part->n_rows;
+        if (part->n_cols != slot->n_cols || n_rows > slot->n_rows)
+            return upg_fail(err, UPG_ERR_FORMAT,
+                            "%s: tensor %s: is [%zu, %zu], the config needs [%zu, %zu] for %s",
+                            where, part->name, part->n_rows, part->n_cols, slot->n_rows,
+                            slot->n_cols, slot->name);
+        status = check_matrix(part, where, err);
     }
     if (status == UPG_OK &&
-        (rows != n_rows || linear->n_rows != n_rows || linear->n_cols != n_cols))
-        status = upg_fail(err, UPG_ERR_FORMAT, "%s: %s: is [%zu, %zu], the config needs [%zu, %zu]",
-                          where, what, linear->n_rows, linear->n_cols, n_rows, n_cols);
-    return status;
-}
-
-static upg_status check_shapes(const struct upg_model *model, upg_error *err)
-{
-    const struct upg_config *c = &model->config;
-    const size_t q_rows = c->n_heads * c->head_dim, kv_rows = c->n_kv_heads * c->head_dim;
-    upg_status status = check_matrix(&model->embedding, model->path, err);
-
-    if (status == UPG_OK &&
-        (model->embedding.n_rows != c->n_vocab || model->embedding.n_cols != c->d_model))
-        return upg_fail(err, UPG_ERR_FORMAT,
-                        "%s: tensor %s: is [%zu, %zu], the config needs [%zu, %zu]", model->path,
-                        model->embedding.name, model->embedding.n_rows, model->embedding.n_cols,
-                        c->n_vocab, c->d_model);
-    if (status == UPG_OK)
-        status = check_linear(&model->head, c->n_vocab, c->d_model, model->path, "head", err);
-    for (size_t i = 0; i < c->n_layers && status == UPG_OK; i++) {
-        const struct upg_layer *layer = &model->layers[i];
-        status =
-            check_linear(&layer->qkv, q_rows + 2 * kv_rows, c->d_model, model->path, "qkv", err);
-        if (status == UPG_OK)
-            status = check_linear(&layer->o, c->d_model, q_rows, model->path, "o", err);
-        if (status == UPG_OK)
-            status =
-                check_linear(&layer->gate_up, 2 * c->d_ff, c->d_model, model->path, "gate_up", err);
-        if (status == UPG_OK)
-            status = check_linear(&layer->down, c->d_model, c->d_ff, model->path, "down", err);
-    }
+        (n_rows != slot->n_rows || (slot->linear && (slot->linear->n_rows != n_rows ||
+                                                     slot->linear->n_cols != slot->n_cols))))
+        status = upg_fail(err, UPG_ERR_FORMAT, "%s: %s: has %zu rows, the config needs %zu", where,
+                          slot->name, n_rows, slot->n_rows);
     return status;
 }
 
 /* ---- The whole */
 
+static upg_status check_shapes(const struct upg_model *model, upg_error *err)
+{
+    const size_t n = upg_n_slots(&model->config);
+    upg_status status = UPG_OK;
+
+    for (size_t i = 0; i < n && status == UPG_OK; i++) {
+        const struct upg_slot slot = upg_slot_of(model, i);
+        status = check_slot(&slot, model->path, err);
+    }
+    return status;
+}
+
 upg_status upg_model_check_values(const struct upg_model *model, bool all, upg_error *err)
 {
-    const size_t d_model = model->config.d_model;
-    upg_status status =
-        upg_check_finite(model->path, "model.norm.weight", model->norm, d_model, err);
+    const size_t n_norms = upg_n_norms(&model->config), n_slots = upg_n_slots(&model->config);
+    upg_status status = UPG_OK;
 
-    if (status == UPG_OK)
-        status = check_values(&model->embedding, model->path, all, err);
-    for (size_t i = 0; i < model->config.n_layers && status == UPG_OK; i++) {
-        const struct upg_layer *layer = &model->layers[i];
-        const struct upg_linear *linears[] = {&layer->qkv, &layer->o, &layer->gate_up,
-                                              &layer->down};
-        char name[96];
-        snprintf(name, sizeof name, "model.layers.%zu.input_layernorm.weight", i);
-        status = upg_check_finite(model->path, name, layer->attention_norm, d_model, err);
-        snprintf(name, sizeof name, "model.layers.%zu.post_attention_layernorm.weight", i);
-        if (status == UPG_OK)
-            status = upg_check_finite(model->path, name, layer->mlp_norm, d_model, err);
-        for (size_t j = 0; j < 4; j++)
-            for (size_t p = 0; p < linears[j]->n_parts && status == UPG_OK; p++)
-                status = check_values(&linears[j]->part[p], model->path, all, err);
+    for (size_t i = 0; i < n_norms && status == UPG_OK; i++) {
+        const struct upg_norm norm = upg_norm_of(model, i);
+        status = check_finite(model->path, norm.name, *norm.values, model->config.d_model, err);
     }
-    for (size_t p = 0;
-         p < model->head.n_parts && status == UPG_OK && !model->config.tied_embeddings; p++)
-        status = check_values(&model->head.part[p], model->path, all, err);
+    for (size_t i = 0; i < n_slots; i++) {
+        const struct upg_slot slot = upg_slot_of(model, i);
+        for (size_t p = 0; p < upg_slot_n_parts(&slot) && status == UPG_OK; p++)
+            status = check_values(&slot.parts[p], model->path, all, err);
+    }
     return status;
 }
 
