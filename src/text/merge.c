@@ -1,0 +1,221 @@
+/* merge.c -- byte-pair encoding with a tournament tree.
+ *
+ * The tokens of a pre-token form a linked list over byte positions.  ranks[i], the rank of the pair
+ * that begins at position i, is level 0 of a tree; level l+1 holds the least of each 16 entries of
+ * level l.  The least rank of all is found by going down from the root, leftmost first, and a
+ * change of one rank goes up as far as it alters anything.  A merge changes three ranks, so all of
+ * it is O(n log n) for any input, and most words are one row of 16 ranks. */
+#include "text/merge.h"
+
+#include "base/random.h"
+#include "base/size.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FAN = 16, MAX_PROBES = 512 }; /* random keys in a half full table: runs under 60 */
+
+static size_t slot_of(const struct upg_pair_table *table, int32_t left, int32_t right)
+{
+    const uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+
+    return (size_t)(upg_splitmix64(key) >> (64 - table->log2_slots));
+}
+
+static uint32_t find_rank(const struct upg_pair_table *table, int32_t left, int32_t right)
+{
+    const size_t mask = ((size_t)1 << table->log2_slots) - 1;
+
+    for (size_t i = slot_of(table, left, right);; i = (i + 1) & mask) {
+        const struct upg_pair *pair = &table->slots[i];
+        if (pair->rank == UPG_NO_RANK || (pair->left == left && pair->right == right))
+            return pair->rank;
+    }
+}
+
+upg_status upg_pair_table_init(struct upg_pair_table *table, const char *where,
+                               const struct upg_merge *merges, size_t n, upg_error *err)
+{
+    size_t n_bytes, mask;
+
+    table->merges = merges;
+    table->log2_slots = 4;
+    while (((size_t)1 << table->log2_slots) / 2 < n)
+        table->log2_slots++;
+    mask = ((size_t)1 << table->log2_slots) - 1;
+    if (!size_mul(mask + 1, sizeof *table->slots, &n_bytes) || !(table->slots = malloc(n_bytes)))
+        return upg_fail_memory(err, "the table of merges", n);
+    memset(table->slots, 0xFF, n_bytes); /* UPG_NO_RANK everywhere */
+
+    for (size_t rank = 0; rank < n; rank++) {
+        const struct upg_merge *merge = &merges[rank];
+        size_t i = slot_of(table, merge->left, merge->right), n_probes = 0;
+        struct upg_pair *pair = &table->slots[i];
+
+        while (pair->rank != UPG_NO_RANK &&
+               (pair->left != merge->left || pair->right != merge->right)) {
+            i = (i + 1) & mask;
+            pair = &table->slots[i];
+            if (++n_probes > MAX_PROBES)
+                return upg_fail(err, UPG_ERR_FORMAT,
+                                "%s: merges: more than %d pairs share a place in the table; no "
+                                "training gives such a list",
+                                where, MAX_PROBES);
+        }
+        if (pair->rank == UPG_NO_RANK)
+            *pair = (struct upg_pair){merge->left, merge->right, (uint32_t)rank};
+    }
+    return UPG_OK;
+}
+
+void upg_pair_table_clear(struct upg_pair_table *table)
+{
+    free(table->slots);
+    table->slots = NULL;
+}
+
+void upg_merge_scratch_clear(struct upg_merge_scratch *scratch)
+{
+    free(scratch->ids);
+    memset(scratch, 0, sizeof *scratch);
+}
+
+/* Entries of the level above `n` entries; every level is a whole number of rows. */
+static size_t level_above(size_t n)
+{
+    return (n / FAN + FAN - 1) / FAN * FAN;
+}
+
+/* One block of memory: ids, next, previous, and the levels of the tree. */
+static upg_status reserve(struct upg_merge_scratch *scratch, size_t n, upg_error *err)
+{
+    size_t capacity = 16 * FAN, n_tree = FAN, n_bytes;
+    uint32_t *tree;
+
+    if (n <= scratch->capacity)
+        return UPG_OK;
+    while (capacity < n)
+        capacity *= 2;
+    upg_merge_scratch_clear(scratch);
+    for (size_t level = capacity; level > FAN; level = level_above(level))
+        n_tree += level;
+    if (!size_mul(3 * capacity + n_tree, sizeof(uint32_t), &n_bytes) ||
+        !(scratch->ids = malloc(n_bytes)))
+        return upg_fail_memory(err, "a long word", n);
+    scratch->capacity = capacity;
+    scratch->next = (uint32_t *)scratch->ids + capacity;
+    scratch->previous = scratch->next + capacity;
+    tree = scratch->previous + capacity;
+    for (size_t i = 0, level = capacity;; level = level_above(level)) {
+        scratch->level[i++] = tree;
+        if (level <= FAN)
+            break;
+        tree += level;
+    }
+    return UPG_OK;
+}
+
+static uint32_t least_of_16(const uint32_t *row)
+{
+    uint32_t least = row[0];
+
+    for (size_t i = 1; i < FAN; i++)
+        least = row[i] < least ? row[i] : least;
+    return least;
+}
+
+static size_t first_of_16(const uint32_t *row, uint32_t value)
+{
+    size_t i = 0;
+
+    while (row[i] != value)
+        i++;
+    return i;
+}
+
+/* Set up the list and the tree for bytes[n]; returns the number of levels in use. */
+static size_t init(const struct upg_pair_table *table, const int32_t byte_ids[256],
+                   const char *bytes, size_t n, struct upg_merge_scratch *scratch)
+{
+    size_t n_levels = 1, n_rows;
+    uint32_t *ranks = scratch->level[0];
+
+    for (size_t i = 0; i < n; i++) {
+        scratch->ids[i] = byte_ids[(unsigned char)bytes[i]];
+        scratch->next[i] = (uint32_t)i + 1;
+        scratch->previous[i] = (uint32_t)i - 1; /* of 0: UINT32_MAX */
+        if (i > 0)
+            ranks[i - 1] = find_rank(table, scratch->ids[i - 1], scratch->ids[i]);
+    }
+    for (size_t i = n - 1; i == n - 1 || i % FAN != 0; i++)
+        ranks[i] = UPG_NO_RANK;
+
+    for (n_rows = (n + FAN - 1) / FAN; n_rows > 1; n_rows = (n_rows + FAN - 1) / FAN) {
+        uint32_t *level = scratch->level[n_levels];
+        for (size_t i = 0; i < n_rows; i++)
+            level[i] = least_of_16(scratch->level[n_levels - 1] + FAN * i);
+        for (size_t i = n_rows; i % FAN != 0; i++)
+            level[i] = UPG_NO_RANK;
+        n_levels++;
+    }
+    return n_levels;
+}
+
+static void set_rank(struct upg_merge_scratch *scratch, size_t n_levels, size_t i, uint32_t rank)
+{
+    scratch->level[0][i] = rank;
+    for (size_t l = 1; l < n_levels; l++) {
+        const uint32_t least = least_of_16(scratch->level[l - 1] + i / FAN * FAN);
+        i /= FAN;
+        if (scratch->level[l][i] == least)
+            return;
+        scratch->level[l][i] = least;
+    }
+}
+
+/* Position of the leftmost pair of the least rank; *rank is UPG_NO_RANK if there is none left. */
+static size_t find_least(const struct upg_merge_scratch *scratch, size_t n_levels, uint32_t *rank)
+{
+    const uint32_t least = least_of_16(scratch->level[n_levels - 1]);
+    size_t i = 0;
+
+    *rank = least;
+    for (size_t l = n_levels; l-- > 0;)
+        i = FAN * i + first_of_16(scratch->level[l] + FAN * i, least);
+    return i;
+}
+
+upg_status upg_merge_bytes(const struct upg_pair_table *table, const int32_t byte_ids[256],
+                           const char *bytes, size_t n, struct upg_merge_scratch *scratch,
+                           upg_tokens *tokens, upg_error *err)
+{
+    upg_status status = reserve(scratch, n, err);
+    size_t n_levels, left, n_ids = n;
+    uint32_t rank;
+
+    if (status != UPG_OK || n == 0)
+        return status;
+    n_levels = init(table, byte_ids, bytes, n, scratch);
+
+    for (left = find_least(scratch, n_levels, &rank); rank != UPG_NO_RANK;
+         left = find_least(scratch, n_levels, &rank)) {
+        const uint32_t right = scratch->next[left], after = scratch->next[right];
+        const uint32_t before = scratch->previous[left];
+        const int32_t id = table->merges[rank].result;
+
+        scratch->ids[left] = id;
+        scratch->next[left] = after;
+        set_rank(scratch, n_levels, right, UPG_NO_RANK);
+        if (after < n)
+            scratch->previous[after] = (uint32_t)left;
+        set_rank(scratch, n_levels, left,
+                 after < n ? find_rank(table, id, scratch->ids[after]) : UPG_NO_RANK);
+        if (before != UINT32_MAX)
+            set_rank(scratch, n_levels, before, find_rank(table, scratch->ids[before], id));
+        n_ids--;
+    }
+
+    for (size_t from = 0, to = 0; to < n_ids; from = scratch->next[from])
+        scratch->ids[to++] = scratch->ids[from]; /* to <= from: nothing unread is overwritten */
+    return upg_tokens_append(tokens, scratch->ids, n_ids, err);
+}
