@@ -19,6 +19,9 @@
  * float32 sums of other blocks, and 127 / magnitude must be finite). */
 #define UPG_Q8_LEAST 0x1p-100F
 
+/* silu() of a gate below about -83. */
+#define UPG_SILU_LEAST 0x1p-113F
+
 /* Activations prepared for packed matrices: rotated, quantized to int8 with one scale a scale
  * block. */
 struct upg_q8_rows {
@@ -38,8 +41,8 @@ struct upg_kernels {
     size_t scratch_bytes;
 
     /* y[t, r] = sum over c of w[r, c] * x[t, c], r < n_rows, t < n_tokens, c < n_cols (any n >= 1).
-     * Float32 products and sums; tiers may sum in another order than scalar (within 2 n_cols ulps
-     * of sum |w x|). */
+     * Float32 products and sums: within (n_cols + 2) 2^-24 sum |w x|; tiers sum in other orders
+     * than scalar.  y[t, r] depends on row r and token t alone, not on the sizes. */
     void (*matmul_f32)(float *y, size_t y_stride, const float *w, const float *x, size_t x_stride,
                        size_t n_rows, size_t n_cols, size_t n_tokens);
     void (*matmul_bf16)(float *y, size_t y_stride, const uint16_t *w, const float *x,
@@ -51,12 +54,13 @@ struct upg_kernels {
                            const float *x, size_t x_stride, size_t n_rows, size_t n_cols,
                            size_t n_tokens);
 
-    /* out[i] = weight[i] * x[i] / sqrt(mean(x^2) + eps), i < n.  Zhang & Sennrich 2019 (RMSNorm).
-     */
+    /* out[i] = weight[i] * x[i] / sqrt(mean(x^2) + eps), i < n; out may be x.  Zhang & Sennrich
+     * 2019 (RMSNorm).  Sums in float64; within 4 ulps. */
     void (*rms_norm)(float *out, const float *x, const float *weight, size_t n, float eps);
 
-    /* out[i] = up[i] * gate[i] / (1 + exp(-gate[i])), i < n; out may be gate or up.  Shazeer 2020
-     * (SwiGLU). Within 4 ulps of the exact value. */
+    /* out[i] = up[i] * silu(gate[i]),  silu(g) = g / (1 + exp(-g)), i < n; out may be gate or up.
+     * Shazeer 2020 (SwiGLU).  Within 4 ulps of the exact value; where |silu| is below
+     * UPG_SILU_LEAST it may count as 0.  Depends on gate[i] and up[i] alone, not on i and n. */
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
 
     /* Rotated and quantized rows: values = round to nearest even of (H_in D_in x)[c] / scale, block

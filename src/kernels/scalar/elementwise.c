@@ -17,6 +17,9 @@ void upg_rms_norm_scalar(float *out, const float *x, const float *weight, size_t
 
 void upg_silu_gate_scalar(float *out, const float *gate, const float *up, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        out[i] = up[i] * (gate[i] / (1 + expf(-gate[i])));
+    for (size_t i = 0; i < n; i++) {
+        const float e = expf(-fabsf(gate[i])); /* at most 1: nothing overflows */
+        const float sigmoid = (gate[i] < 0 ? e : 1) / (1 + e);
+        out[i] = up[i] * (gate[i] * sigmoid);
+    }
 }
