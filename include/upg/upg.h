@@ -93,6 +93,16 @@ UPG_API void upg_model_options_defaults(upg_model_options *options);
 UPG_API upg_status upg_model_open(upg_model **model, const char *path,
                                   const upg_model_options *options, upg_error *err);
 
+/* Check every byte of a model's file.
+ *
+ *   path     as for upg_model_open(); NULL: the embedded model
+ *   options  progress in bytes; NULL means the defaults
+ *
+ * A .upg file is held against the checksums that it carries, tensor by tensor; a message names the
+ * tensor that is damaged.  Other formats have none; they are opened, and all their weights looked
+ * at.  Statuses as for upg_model_open(). */
+UPG_API upg_status upg_verify(const char *path, const upg_model_options *options, upg_error *err);
+
 /* Free a model.  NULL is allowed.  No engine may use it any more. */
 UPG_API void upg_model_free(upg_model *model);
 

@@ -276,8 +276,13 @@ static upg_status parse_factors(const float **factors, size_t n, struct upg_aren
     return UPG_OK;
 }
 
-/* Ding et al. 2024 (LongRoPE).  magnitude = sqrt(1 + ln(S) / ln(O)) with S how far the context was
- * stretched beyond the original O; an explicit attention_factor replaces it. */
+double upg_long_rope_magnitude(double stretch, double original_context)
+{
+    return stretch <= 1 ? 1 : sqrt(1 + log(stretch) / log(original_context));
+}
+
+/* Ding et al. 2024 (LongRoPE).  An explicit factor replaces how far the context was stretched, an
+ * explicit attention_factor the magnitude. */
 static upg_status parse_long_rope(struct upg_config *config, struct upg_arena *arena,
                                   const json_t *json, const char *where, upg_error *err)
 {
@@ -300,7 +305,7 @@ static upg_status parse_long_rope(struct upg_config *config, struct upg_arena *a
     status = upg_json_get_double_or(rope, where, "factor", 0, 1e9, stretch, &stretch, err);
     if (status != UPG_OK)
         return status;
-    magnitude = stretch <= 1 ? 1 : sqrt(1 + log(stretch) / log((double)out->original_context));
+    magnitude = upg_long_rope_magnitude(stretch, (double)out->original_context);
     out->present = true;
     return upg_json_get_double_or(rope, where, "attention_factor", 1e-3, 1e3, magnitude,
                                   &out->magnitude, err);

@@ -20,6 +20,10 @@ upg_status upg_config_parse(struct upg_config *config, struct upg_arena *arena, 
 upg_status upg_config_stop_ids(const json_t *json, const char *where, upg_tokens *ids,
                                upg_error *err);
 
+/* LongRoPE's factor of cos and sin, sqrt(1 + ln(S) / ln(O)), for a context that is S times the
+ * original O; 1 if it is not longer (transformers, modeling_rope_utils). */
+double upg_long_rope_magnitude(double stretch, double original_context);
+
 /* The same as a JSON object that upg_config_parse() and transformers read back.  The caller owns
  * it; NULL when out of memory. */
 json_t *upg_config_to_json(const struct upg_config *config, const upg_tokens *stop_ids);

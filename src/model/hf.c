@@ -291,7 +291,7 @@ static enum upg_type type_of(enum upg_dtype dtype)
 static upg_status take_matrix(struct hf *hf, const char *name, size_t n_rows, size_t n_cols,
                               struct upg_matrix *matrix, upg_error *err)
 {
-    const struct upg_safetensor *tensor;
+    const struct upg_safetensor *tensor = NULL;
     const upg_status status = take(hf, name, n_rows, n_cols, &tensor, err);
 
     if (status != UPG_OK)
@@ -316,7 +316,7 @@ static upg_status take_matrix(struct hf *hf, const char *name, size_t n_rows, si
 static upg_status take_norm(struct hf *hf, const char *name, size_t n, const float **norm,
                             upg_error *err)
 {
-    const struct upg_safetensor *tensor;
+    const struct upg_safetensor *tensor = NULL;
     float *values;
     const upg_status status = take(hf, name, n, 0, &tensor, err);
 

@@ -1,4 +1,6 @@
 /* open.c -- the public functions on models: which reader a path needs, and what a model tells. */
+#include "model/open.h"
+
 #include "model/hf.h"
 #include "model/model.h"
 #include "text/text.h"
@@ -15,39 +17,43 @@ void upg_model_options_defaults(upg_model_options *options)
     options->size = sizeof *options;
 }
 
-/* GGUF files begin with their name; everything else is a .upg file or refused as one. */
-static upg_status is_gguf(const char *path, bool *answer, upg_error *err)
+upg_status upg_file_kind_of(const char *path, enum upg_file_kind *kind, upg_error *err)
 {
     char magic[4] = {0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat info;
     ssize_t n;
+    int fd;
 
+    if (stat(path, &info) != 0)
+        return upg_fail_errno(err, path, "open");
+    if (S_ISDIR(info.st_mode)) {
+        *kind = UPG_FILE_DIRECTORY;
+        return UPG_OK;
+    }
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return upg_fail_errno(err, path, "open");
     n = read(fd, magic, sizeof magic);
     close(fd);
     if (n < 0)
         return upg_fail_errno(err, path, "read");
-    *answer = memcmp(magic, "GGUF", 4) == 0;
+    *kind = memcmp(magic, "GGUF", 4) == 0 ? UPG_FILE_GGUF : UPG_FILE_UPG;
     return UPG_OK;
 }
 
 static upg_status read_file(struct upg_model *model, const char *path,
                             const upg_model_options *options, upg_error *err)
 {
-    struct stat info;
-    bool gguf = false;
-    upg_status status;
+    enum upg_file_kind kind = UPG_FILE_UPG;
+    const upg_status status = upg_file_kind_of(path, &kind, err);
 
-    if (stat(path, &info) != 0)
-        return upg_fail_errno(err, path, "open");
-    if (S_ISDIR(info.st_mode))
-        return upg_read_hf(model, path, options, err);
-    status = is_gguf(path, &gguf, err);
     if (status != UPG_OK)
         return status;
-    return gguf ? upg_read_gguf(model, path, options, err)
-                : upg_read_upg(model, path, options, err);
+    switch (kind) {
+    case UPG_FILE_DIRECTORY: return upg_read_hf(model, path, options, err);
+    case UPG_FILE_GGUF: return upg_read_gguf(model, path, options, err);
+    default: return upg_read_upg(model, path, options, err);
+    }
 }
 
 static upg_status read_embedded(struct upg_model *model, upg_error *err)
@@ -151,15 +157,15 @@ const upg_tokenizer *upg_model_tokenizer(const upg_model *model)
 
 upg_status upg_read_tokenizer(upg_tokenizer **tokenizer, const char *path, upg_error *err)
 {
+    enum upg_file_kind kind = UPG_FILE_UPG;
     struct upg_model *model;
-    struct stat info;
     uint64_t n_bytes = 0;
     upg_tokenizer *found = NULL;
-    upg_status status;
+    upg_status status = path ? upg_file_kind_of(path, &kind, err) : UPG_OK;
 
-    if (path && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+    if (status == UPG_OK && kind == UPG_FILE_DIRECTORY) {
         status = upg_read_hf_tokenizer(&found, path, &n_bytes, err);
-    } else {
+    } else if (status == UPG_OK) {
         status = upg_model_open(&model, path, NULL, err);
         if (status == UPG_OK) {
             found = model->tokenizer;

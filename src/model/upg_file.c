@@ -28,23 +28,6 @@ static const char *metadata(const struct reader *r, const char *key)
     return json_string_value(json_object_get(r->directory.metadata, key));
 }
 
-static upg_status check_version(const struct reader *r, upg_error *err)
-{
-    const char *version = metadata(r, UPG_KEY_VERSION);
-
-    if (!version)
-        return upg_fail(err, UPG_ERR_FORMAT,
-                        "%s: a safetensors file without the metadata of a .upg file; to open a "
-                        "Hugging Face model, name its directory",
-                        r->where);
-    if (strcmp(version, UPG_FORMAT_VERSION) != 0)
-        return upg_fail(err, UPG_ERR_UNSUPPORTED,
-                        "%s: format version %.20s; this upg reads version " UPG_FORMAT_VERSION
-                        "; get a newer upg",
-                        r->where, version);
-    return UPG_OK;
-}
-
 /* Parse the JSON object in the string metadata[key]; *json stays NULL if an optional one is not
  * there. */
 static upg_status parse_metadata(const struct reader *r, const char *key, bool optional,
@@ -424,7 +407,7 @@ static upg_status read_bytes(struct upg_model *model, const char *where, const u
         return upg_fail_memory(err, "a file name", strlen(where));
     status = upg_safetensors_read(&r.directory, where, bytes, n_bytes, &model->arena, err);
     if (status == UPG_OK)
-        status = check_version(&r, err);
+        status = upg_check_version(r.directory.metadata, where, err);
     if (status == UPG_OK)
         status = read_config(&r, err);
     if (status == UPG_OK)

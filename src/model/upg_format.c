@@ -42,6 +42,23 @@ void upg_matrix_name(char name[UPG_MAX_TENSOR_NAME], const char *slot, const cha
     snprintf(name, UPG_MAX_TENSOR_NAME, "%s%s%s", slot, part ? "." : "", part ? part : "");
 }
 
+upg_status upg_check_version(const json_t *metadata, const char *where, upg_error *err)
+{
+    const char *version = json_string_value(json_object_get(metadata, UPG_KEY_VERSION));
+
+    if (!version)
+        return upg_fail(err, UPG_ERR_FORMAT,
+                        "%s: a safetensors file without the metadata of a .upg file; to open a "
+                        "Hugging Face model, name its directory",
+                        where);
+    if (strcmp(version, UPG_FORMAT_VERSION) != 0)
+        return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                        "%s: format version %.20s; this upg reads version " UPG_FORMAT_VERSION
+                        "; get a newer upg",
+                        where, version);
+    return UPG_OK;
+}
+
 /* The key is written without a space behind the colon.  Within a JSON string the quotes would have
  * backslashes, so the first match is the key itself. */
 const char *upg_find_header_checksum(const char *header, size_t n_bytes)

@@ -3,8 +3,9 @@
 #ifndef UPG_MODEL_UPG_FORMAT_H
 #define UPG_MODEL_UPG_FORMAT_H
 
-#include "base/error.h"
 #include "model/slots.h"
+
+#include <jansson.h>
 
 #define UPG_FORMAT_VERSION "1"
 #define UPG_TENSOR_ALIGN 64 /* bytes, of every tensor's offset in the file */
@@ -29,6 +30,10 @@ const char *upg_stored_type_name(enum upg_type type, int k);
 
 /* The other way; false if the name is not known. */
 bool upg_stored_type_parse(const char *name, enum upg_type *type, int *k);
+
+/* UPG_ERR_FORMAT if the metadata (may be NULL) are not those of a .upg file, UPG_ERR_UNSUPPORTED if
+ * they are of a version that is not read here. */
+upg_status upg_check_version(const json_t *metadata, const char *where, upg_error *err);
 
 /* Name of a matrix: the slot's, with ".part" behind it if `part` is not NULL. */
 void upg_matrix_name(char name[UPG_MAX_TENSOR_NAME], const char *slot, const char *part);
