@@ -1,0 +1,192 @@
+/* commands.c -- the table of commands. */
+#include "cli/commands.h"
+
+#include "cli/options.h"
+
+#include <string.h>
+
+#define NO_MORE_EXAMPLES                                                                           \
+    {                                                                                              \
+        NULL, NULL                                                                                 \
+    }
+
+static const struct command run = {
+    .name = "run",
+    .summary = "generate text once",
+    .description =
+        "Continues a text. The new text goes to standard output as it comes, exactly as it is "
+        "(a line end is added on a terminal only); a line of statistics goes to standard error.\n\n"
+        "By default the model goes on with the text as a book would. With --chat the text is a "
+        "question, and the model answers it.\n\n"
+        "The text is given with -p, in a file with -f, or behind MODEL; - reads standard input. "
+        "What looks like a special token in it is plain text, unless --parse-special is given. "
+        "Ctrl-C ends the new text early.",
+    .operands = {"[MODEL] [TEXT]", .model = true, .min = 0, .max = 1, .kind = OPERAND_FILES},
+    .groups =
+        (const struct option_group *const[]){&text_group, &run_group, &sampling_group,
+                                             &machine_group, &cache_group, &output_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"Go on with a story, with the model inside upg", "upg run -p 'Once upon a time'"},
+            {"Ask a question", "upg run phi-4.upg --chat -p 'Why is the sky blue?'"},
+            {"Read the text from another program, write at most 100 tokens",
+             "cat letter.txt | upg run phi-4.upg -n 100 -"},
+            {"Everything about the answer, for a script",
+             "upg run phi-4.upg --json --seed 1 -p 'Hello'"},
+            NO_MORE_EXAMPLES},
+    .run = run_command};
+
+static const struct command chat = {
+    .name = "chat",
+    .summary = "talk with a model in the terminal",
+    .description =
+        "A conversation: type a line, read the answer. A line that ends with a backslash goes on "
+        "in the next one. Ctrl-C stops the answer, Ctrl-D leaves. The lines that were typed are "
+        "kept in $XDG_STATE_HOME/upg/history (by default ~/.local/state/upg/history).\n\n"
+        "/help shows the commands: /reset begins anew, /system TEXT says who the assistant is, "
+        "/save FILE and /load FILE keep a conversation as JSON messages, /stats shows speed and "
+        "room, /quit leaves.\n\n"
+        "When the context is full, the oldest turns are dropped, and upg says so; the system text "
+        "stays.\n\n"
+        "Without a terminal, each line of standard input is answered, and only the answers are "
+        "written; with --json, one document with all messages at the end.",
+    .operands = {"[MODEL]", .model = true, .min = 0, .max = 0, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&chat_group, &sampling_group, &machine_group,
+                                                   &cache_group, &output_group, NULL},
+    .examples = (const struct example[]){{"Talk with the small model inside upg", "upg chat"},
+                                         {"Talk with another one that answers in rhymes",
+                                          "upg chat phi-4.upg --system 'You answer in rhymes.'"},
+                                         {"Two questions from a script",
+                                          "printf 'Hello\\nWho are you?\\n' | upg chat --greedy"},
+                                         NO_MORE_EXAMPLES},
+    .run = chat_command};
+
+static const struct command tokenize = {
+    .name = "tokenize",
+    .summary = "turn text into token ids, or ids into text",
+    .description =
+        "Writes the ids of the tokens of a text, in one line. MODEL may also be a directory with "
+        "only a tokenizer.json. With --decode it is the other way round: the text is a list of "
+        "ids, separated by blanks or commas.\n\n"
+        "With --jsonl, each line of a file is an object with 'text' (and 'parse_special'), or with "
+        "'messages' (and 'add_generation_prompt'); it is answered by a line with 'ids', and for "
+        "messages the 'prompt' that the chat template makes of them.",
+    .operands = {"[MODEL] [TEXT]", .model = true, .min = 0, .max = 1, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&text_group, &tokenize_group, &json_group, NULL},
+    .examples =
+        (const struct example[]){{"The ids of a text", "upg tokenize phi-4.upg 'Hello world'"},
+                                 {"With the model inside upg, and the text of each token",
+                                  "upg tokenize --json -p 'Hello world'"},
+                                 {"Back into text", "upg tokenize phi-4.upg --decode '9906 1917'"},
+                                 NO_MORE_EXAMPLES},
+    .run = tokenize_command};
+
+static const struct command logits = {
+    .name = "logits",
+    .summary = "write the logits of every token of a text to a NumPy file",
+    .description =
+        "Runs a text, or token ids, through the model once and writes float32 logits [n, vocab] in "
+        "the NPY format, which numpy.load() reads: row i tells what the model expects after token "
+        "i. They are not normalised. OUT.npy appears when it is complete; - is standard output.",
+    .operands = {"[MODEL] OUT.npy", .model = true, .min = 1, .max = 1, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&text_group, &logits_group, &machine_group,
+                                                   &cache_group, &output_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"Of a text", "upg logits phi-4.upg out.npy -p 'The capital of Italy is'"},
+            {"Of ids, computed the plain way",
+             "upg logits phi-4.upg out.npy --ids 791,6864 --compute reference"},
+            NO_MORE_EXAMPLES},
+    .run = logits_command};
+
+static const struct command inspect = {
+    .name = "inspect",
+    .summary = "show what is in a model file",
+    .description =
+        "Shows sizes, configuration, tokenizer, the tokens that end an answer, every tensor with "
+        "its shape, type and bits a weight, and what the file says about where it comes from and "
+        "how good it is. Nothing is loaded into memory that is not looked at.",
+    .operands = {"[MODEL]", .model = true, .min = 0, .max = 0, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&json_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"The model inside upg", "upg inspect"},
+            {"Bits of each tensor, for a script",
+             "upg inspect phi-4.upg --json | jq '.tensors[] | [.name, .bits]'"},
+            NO_MORE_EXAMPLES},
+    .run = inspect_command};
+
+static const struct command eval = {
+    .name = "eval",
+    .summary = "measure how well a model predicts texts",
+    .description =
+        "Perplexity: how many tokens, all equally probable, the model hesitates between on "
+        "average. Lower is better; numbers can be compared between models with the same "
+        "vocabulary.\n\n"
+        "Windows of --ctx tokens begin every --stride tokens. Each of the last stride positions of "
+        "a window (in the first window, every position) predicts the token that follows it, so "
+        "every token but the first is predicted once. Nothing is put in front of the text.\n\n"
+        "With --ref, the distance to another model is measured as well: the Kullback-Leibler "
+        "divergence from its predictions in nats, how often both expect the same token, and the "
+        "retention exp(ref_nll - nll).",
+    .operands = {"[MODEL] FILE...", .model = true, .min = 1, .max = 1000, .kind = OPERAND_FILES},
+    .groups =
+        (const struct option_group *const[]){&eval_group, &machine_group, &output_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"The model inside upg, on a text of yours", "upg eval text.txt"},
+            {"Two texts, and the distance to the uncompressed model",
+             "upg eval phi-4.upg a.txt b.txt --ref ./phi-4"},
+            {"The model inside upg by its other name, the empty one", "upg eval '' a.txt b.txt"},
+            NO_MORE_EXAMPLES},
+    .run = eval_command};
+
+static const struct command help = {
+    .name = "help",
+    .summary = "explain upg, or one of its commands",
+    .description = "The same as 'upg COMMAND --help'. With --man, the source of a manual page, to "
+                   "be read with 'man -l' or installed.",
+    .operands = {"[COMMAND]", .model = false, .min = 0, .max = 1, .kind = OPERAND_COMMANDS},
+    .groups = (const struct option_group *const[]){&manual_group, &help_group, NULL},
+    .examples = (const struct example[]){{"What can be said to 'run'?", "upg help run"},
+                                         {"The manual page", "upg help --man run | man -l -"},
+                                         NO_MORE_EXAMPLES},
+    .run = help_command};
+
+static const struct command completion = {
+    .name = "completion",
+    .summary = "write a completion script for bash, zsh or fish",
+    .description = "Writes a script that makes the shell complete commands, options and their "
+                   "values when Tab is pressed.",
+    .operands = {"bash|zsh|fish", .model = false, .min = 1, .max = 1, .kind = OPERAND_SHELLS},
+    .groups = (const struct option_group *const[]){&help_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"bash, for this session", "source <(upg completion bash)"},
+            {"bash, for good",
+             "upg completion bash > ~/.local/share/bash-completion/completions/upg"},
+            {"zsh, into a folder of $fpath", "upg completion zsh > ~/.zfunc/_upg"},
+            {"fish, for good", "upg completion fish > ~/.config/fish/completions/upg.fish"},
+            NO_MORE_EXAMPLES},
+    .run = completion_command};
+
+const struct command *const upg_commands[] = {&run,  &chat, &tokenize,   &logits, &inspect,
+                                              &eval, &help, &completion, NULL};
+
+const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; upg_commands[i]; i++)
+        if (strcmp(upg_commands[i]->name, name) == 0)
+            return upg_commands[i];
+    return NULL;
+}
+
+const struct option_spec *command_option(const struct command *command, size_t i)
+{
+    for (size_t g = 0; command->groups[g]; g++) {
+        if (i < command->groups[g]->n)
+            return &command->groups[g]->options[i];
+        i -= command->groups[g]->n;
+    }
+    return NULL;
+}

@@ -1,0 +1,16 @@
+/* commands.h -- what the commands do; one file each.  See commands.c for what they are. */
+#ifndef UPG_CLI_COMMANDS_H
+#define UPG_CLI_COMMANDS_H
+
+#include "cli/settings.h"
+
+upg_status run_command(const struct settings *settings, upg_error *err);
+upg_status chat_command(const struct settings *settings, upg_error *err);
+upg_status tokenize_command(const struct settings *settings, upg_error *err);
+upg_status logits_command(const struct settings *settings, upg_error *err);
+upg_status inspect_command(const struct settings *settings, upg_error *err);
+upg_status eval_command(const struct settings *settings, upg_error *err);
+upg_status help_command(const struct settings *settings, upg_error *err);
+upg_status completion_command(const struct settings *settings, upg_error *err);
+
+#endif

@@ -1,0 +1,15 @@
+/* interrupt.h -- Ctrl-C asks for a clean end; a second one while that takes its time ends at once.
+ */
+#ifndef UPG_CLI_INTERRUPT_H
+#define UPG_CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* Catch SIGINT from now on.  Blocking reads return with EINTR. */
+void interrupt_catch(void);
+
+/* Was there a SIGINT since the start, or since interrupt_forget()? */
+bool interrupt_seen(void);
+void interrupt_forget(void);
+
+#endif

@@ -1,0 +1,86 @@
+/* main.c -- upg: find the command, read its options, run it, and leave with a status that says how
+ * it went. */
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/manual.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static upg_status run_settings(const struct settings *settings, upg_error *err)
+{
+    if (settings->help) {
+        write_manual(&plain_form, settings->command);
+        return UPG_OK;
+    }
+    set_quiet(settings->log_level == LOG_QUIET);
+    return settings->command->run(settings, err);
+}
+
+static upg_status run_named(const char *name, int argc, char **argv, upg_error *err)
+{
+    const struct command *command = find_command(name);
+    struct settings settings;
+    upg_status status;
+
+    if (!command)
+        return refuse_command(name, err);
+    status = parse_command_line(&settings, command, argc, argv, err);
+    if (status == UPG_OK)
+        status = run_settings(&settings, err);
+    settings_clear(&settings);
+    return status;
+}
+
+static upg_status run_upg(int argc, char **argv, upg_error *err)
+{
+    const char *word = argc > 1 ? argv[1] : NULL;
+
+    if (!word)
+        return fail(err, UPG_ERR_ARGUMENT, "a command is missing; try 'upg chat'");
+    if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
+        write_manual(&plain_form, NULL);
+        return UPG_OK;
+    }
+    if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0) {
+        printf("upg %s\n", upg_version());
+        return UPG_OK;
+    }
+    if (word[0] == '-')
+        return fail(err, UPG_ERR_ARGUMENT, "'%s' stands where a command is expected", word);
+    return run_named(word, argc - 1, argv + 1, err);
+}
+
+static void report(upg_status status, const upg_error *err, const char *command)
+{
+    if (status == UPG_OK)
+        return;
+    if (status == UPG_ERR_CANCELLED)
+        fputs("upg: interrupted\n", stderr);
+    else
+        fprintf(stderr, "upg: error: %s\n", err->message);
+    if (status == UPG_ERR_ARGUMENT)
+        fprintf(stderr, "Try 'upg %s%s--help'.\n", command ? command : "", command ? " " : "");
+}
+
+int main(int argc, char **argv)
+{
+    upg_error err = {0};
+    upg_status status, written;
+
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which is reported */
+    interrupt_catch();
+    status = run_upg(argc, argv, &err);
+    if (status == UPG_OK || status == UPG_ERR_CANCELLED) {
+        written = output_check(&err);
+        status = written == UPG_OK ? status : written;
+    }
+    report(status, &err, argc > 1 && find_command(argv[1]) ? argv[1] : NULL);
+    return exit_code(status);
+}

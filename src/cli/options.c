@@ -1,0 +1,319 @@
+/* options.c -- every option of every command: name, range, default, explanation. */
+#include "cli/options.h"
+
+#include <stddef.h>
+
+#define FIELD(name) offsetof(struct settings, name)
+#define GROUP(heading, list)                                                                       \
+    {                                                                                              \
+        heading, list, sizeof(list) / sizeof *(list)                                               \
+    }
+#define MAX_TOKENS 1e8 /* longer than any context */
+
+#define HELP_OPTION                                                                                \
+    {                                                                                              \
+        .name = "help", .letter = 'h', .kind = OPTION_FLAG, .field = FIELD(help), .on = 1,         \
+        .help = "show this text"                                                                   \
+    }
+#define JSON_OPTION                                                                                \
+    {                                                                                              \
+        .name = "json", .kind = OPTION_FLAG, .field = FIELD(json), .on = 1,                        \
+        .help = "write one JSON document to standard output, and nothing else there"               \
+    }
+#define SYSTEM_OPTION(text)                                                                        \
+    {                                                                                              \
+        .name = "system", .letter = 's', .kind = OPTION_TEXT, .field = FIELD(system),              \
+        .argument = "TEXT", .help = text                                                           \
+    }
+#define PARSE_SPECIAL_OPTION                                                                       \
+    {                                                                                              \
+        .name = "parse-special", .kind = OPTION_FLAG, .field = FIELD(parse_special), .on = 1,      \
+        .help = "what looks like a special token in the text becomes one; otherwise all of it is " \
+                "plain text"                                                                       \
+    }
+
+static const struct option_spec help_options[] = {HELP_OPTION};
+const struct option_group help_group = GROUP("Options", help_options);
+
+static const struct option_spec json_options[] = {JSON_OPTION, HELP_OPTION};
+const struct option_group json_group = GROUP("Output", json_options);
+
+static const struct choice log_levels[] = {
+    {"quiet", LOG_QUIET}, {"normal", LOG_NORMAL}, {"verbose", LOG_VERBOSE}, {NULL, 0}};
+
+static const struct option_spec output_options[] = {
+    JSON_OPTION,
+    {.name = "quiet",
+     .letter = 'q',
+     .kind = OPTION_FLAG,
+     .field = FIELD(log_level),
+     .on = LOG_QUIET,
+     .help = "no statistics, notes and progress bars; errors are still shown"},
+    {.name = "verbose",
+     .letter = 'v',
+     .kind = OPTION_FLAG,
+     .field = FIELD(log_level),
+     .on = LOG_VERBOSE,
+     .help = "also say what is opened and which processor instructions are used"},
+    {.name = "log",
+     .kind = OPTION_CHOICE,
+     .field = FIELD(log_level),
+     .argument = "LEVEL",
+     .fallback = "normal",
+     .choices = log_levels,
+     .environment = "UPG_LOG",
+     .help = "how much is written to standard error"},
+    HELP_OPTION};
+const struct option_group output_group = GROUP("Output", output_options);
+
+static const struct choice devices[] = {{"auto", 0}, {"cpu", 0}, {NULL, 0}};
+static const struct choice compute_kinds[] = {
+    {"fast", UPG_COMPUTE_FAST}, {"reference", UPG_COMPUTE_REFERENCE}, {NULL, 0}};
+
+static const struct option_spec machine_options[] = {
+    {.name = "threads",
+     .letter = 't',
+     .kind = OPTION_COUNT,
+     .field = FIELD(n_threads),
+     .argument = "N",
+     .fallback = "0",
+     .max = 4096,
+     .environment = "UPG_THREADS",
+     .help = "processor cores to use; 0: one thread for each physical core"},
+    {.name = "device",
+     .kind = OPTION_CHOICE,
+     .field = FIELD(device),
+     .argument = "DEVICE",
+     .fallback = "auto",
+     .choices = devices,
+     .help = "where to compute"},
+    {.name = "compute",
+     .kind = OPTION_CHOICE,
+     .field = FIELD(compute),
+     .argument = "HOW",
+     .fallback = "fast",
+     .choices = compute_kinds,
+     .help = "'reference' is the plain scalar form that the fast one is tested against: slow, in "
+             "float32 throughout"}};
+const struct option_group machine_group = GROUP("Machine", machine_options);
+
+static const struct choice kv_types[] = {{"f16", UPG_KV_F16}, {"f32", UPG_KV_F32}, {NULL, 0}};
+
+static const struct option_spec cache_options[] = {
+    {.name = "ctx",
+     .letter = 'c',
+     .kind = OPTION_COUNT,
+     .field = FIELD(context),
+     .argument = "N",
+     .fallback = "0",
+     .max = MAX_TOKENS,
+     .help = "tokens that prompt and answer may have together; 0: what the model was made for, at "
+             "most 4096"},
+    {.name = "kv",
+     .kind = OPTION_CHOICE,
+     .field = FIELD(kv_type),
+     .argument = "TYPE",
+     .fallback = "f16",
+     .choices = kv_types,
+     .help = "how keys and values of earlier tokens are kept in memory"}};
+const struct option_group cache_group = GROUP("Memory", cache_options);
+
+static const struct option_spec text_options[] = {
+    {.name = "prompt",
+     .letter = 'p',
+     .kind = OPTION_TEXT,
+     .field = FIELD(prompt),
+     .argument = "TEXT",
+     .help = "the text, as it stands"},
+    {.name = "file",
+     .letter = 'f',
+     .kind = OPTION_FILE,
+     .field = FIELD(prompt_file),
+     .argument = "FILE",
+     .help = "read the text from a file; - is standard input"},
+    PARSE_SPECIAL_OPTION};
+const struct option_group text_group = GROUP("Text", text_options);
+
+static const struct option_spec run_options[] = {
+    {.name = "chat",
+     .kind = OPTION_FLAG,
+     .field = FIELD(use_template),
+     .on = TEMPLATE_ON,
+     .help = "take the text as a question to an assistant: put it into the model's chat template"},
+    {.name = "no-chat",
+     .kind = OPTION_FLAG,
+     .field = FIELD(use_template),
+     .on = TEMPLATE_OFF,
+     .help = "continue the text as it is; this is the default"},
+    SYSTEM_OPTION("with --chat, and switching it on: who the assistant is and how it should "
+                  "behave")};
+const struct option_group run_group = GROUP("Chat template", run_options);
+
+static const struct option_spec chat_options[] = {
+    SYSTEM_OPTION("who the assistant is and how it should behave")};
+const struct option_group chat_group = GROUP("Conversation", chat_options);
+
+static const struct option_spec sampling_options[] = {
+    {.name = "max-tokens",
+     .letter = 'n',
+     .kind = OPTION_COUNT,
+     .field = FIELD(max_tokens),
+     .argument = "N",
+     .fallback = "0",
+     .max = MAX_TOKENS,
+     .help = "most tokens of an answer (a token is about three quarters of an English word); 0: "
+             "until the model ends it or the context is full"},
+    {.name = "temperature",
+     .letter = 'T',
+     .kind = OPTION_REAL,
+     .field = FIELD(temperature),
+     .argument = "T",
+     .fallback = "0.7",
+     .min = 0,
+     .max = 100,
+     .help = "0 always takes the most probable token; higher values are more varied"},
+    {.name = "greedy",
+     .letter = 'g',
+     .kind = OPTION_FLAG,
+     .field = FIELD(greedy),
+     .on = 1,
+     .help = "the same as --temperature 0"},
+    {.name = "top-k",
+     .kind = OPTION_COUNT,
+     .field = FIELD(top_k),
+     .argument = "K",
+     .fallback = "0",
+     .max = 1e6,
+     .help = "draw only from the K most probable tokens; 0: from all"},
+    {.name = "top-p",
+     .kind = OPTION_REAL,
+     .field = FIELD(top_p),
+     .argument = "P",
+     .fallback = "0.9",
+     .min = 1e-6,
+     .max = 1,
+     .help = "draw only from the most probable tokens that together have the probability P"},
+    {.name = "min-p",
+     .kind = OPTION_REAL,
+     .field = FIELD(min_p),
+     .argument = "P",
+     .fallback = "0",
+     .min = 0,
+     .max = 1,
+     .help = "draw only from tokens at least P times as probable as the most probable one"},
+    {.name = "repetition-penalty",
+     .kind = OPTION_REAL,
+     .field = FIELD(repetition_penalty),
+     .argument = "X",
+     .fallback = "1",
+     .min = 1e-3,
+     .max = 1e3,
+     .help = "above 1: make tokens that occurred already, in prompt or answer, less probable"},
+    {.name = "presence-penalty",
+     .kind = OPTION_REAL,
+     .field = FIELD(presence_penalty),
+     .argument = "X",
+     .fallback = "0",
+     .min = -2,
+     .max = 2,
+     .help = "subtract X from the logit of each token that the answer has already"},
+    {.name = "frequency-penalty",
+     .kind = OPTION_REAL,
+     .field = FIELD(frequency_penalty),
+     .argument = "X",
+     .fallback = "0",
+     .min = -2,
+     .max = 2,
+     .help = "subtract X from the logit of a token for each time that the answer has it"},
+    {.name = "logit-bias",
+     .kind = OPTION_BIASES,
+     .field = FIELD(logit_bias),
+     .argument = "ID=B",
+     .help = "add B to the logit of a token; -inf bans it; may be repeated"},
+    {.name = "stop",
+     .kind = OPTION_TEXTS,
+     .field = FIELD(stop),
+     .argument = "TEXT",
+     .help = "end the answer before this text; may be repeated"},
+    {.name = "seed",
+     .kind = OPTION_SEED,
+     .field = FIELD(seed),
+     .argument = "N",
+     .fallback = "random",
+     .max = 9007199254740991.0, /* 2^53 - 1: exact in JSON for everyone */
+     .help = "the same seed gives the same text; the one that was used is shown at the end"}};
+const struct option_group sampling_group = GROUP("Generation", sampling_options);
+
+static const struct option_spec logits_options[] = {{.name = "ids",
+                                                     .kind = OPTION_IDS,
+                                                     .field = FIELD(ids),
+                                                     .argument = "1,2,3",
+                                                     .help = "token ids instead of a text"}};
+const struct option_group logits_group = GROUP("Tokens", logits_options);
+
+static const struct option_spec tokenize_options[] = {
+    {.name = "decode",
+     .letter = 'd',
+     .kind = OPTION_FLAG,
+     .field = FIELD(decode),
+     .on = 1,
+     .help = "the other way round: the text is a list of ids"},
+    {.name = "jsonl",
+     .kind = OPTION_FILE,
+     .field = FIELD(jsonl_file),
+     .argument = "FILE",
+     .help = "answer each line of JSON with a line of JSON; - is standard input"}};
+const struct option_group tokenize_group = GROUP("What to do", tokenize_options);
+
+static const struct option_spec eval_options[] = {
+    {.name = "ref",
+     .kind = OPTION_FILE,
+     .field = FIELD(reference_model),
+     .argument = "MODEL2",
+     .help = "also measure the distance to this model, which has the same vocabulary"},
+    {.name = "ctx",
+     .letter = 'c',
+     .kind = OPTION_COUNT,
+     .field = FIELD(context),
+     .argument = "C",
+     .fallback = "512",
+     .min = 1,
+     .max = MAX_TOKENS,
+     .help = "input tokens of a window"},
+    {.name = "stride",
+     .kind = OPTION_COUNT,
+     .field = FIELD(stride),
+     .argument = "S",
+     .fallback = "0",
+     .max = MAX_TOKENS,
+     .help = "tokens from one window to the next; 0: half a window"},
+    {.name = "max-tokens",
+     .letter = 'n',
+     .kind = OPTION_COUNT,
+     .field = FIELD(max_tokens),
+     .argument = "N",
+     .fallback = "0",
+     .max = MAX_TOKENS,
+     .help = "most predictions in a file; 0: all"},
+    PARSE_SPECIAL_OPTION,
+    {.name = "kv",
+     .kind = OPTION_CHOICE,
+     .field = FIELD(kv_type),
+     .argument = "TYPE",
+     .fallback = "f16",
+     .choices = kv_types,
+     .help = "how keys and values of earlier tokens are kept in memory"}};
+const struct option_group eval_group = GROUP("Measurement", eval_options);
+
+static const struct option_spec manual_options[] = {
+    {.name = "man",
+     .kind = OPTION_FLAG,
+     .field = FIELD(man),
+     .on = 1,
+     .help = "write the source of the manual page (roff) instead"},
+    {.name = "list",
+     .kind = OPTION_FLAG,
+     .field = FIELD(list),
+     .on = 1,
+     .help = "write the names of all commands, one a line"}};
+const struct option_group manual_group = GROUP("Form", manual_options);

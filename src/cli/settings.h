@@ -1,0 +1,59 @@
+/* settings.h -- the values that a command line gives: one field an option, whatever the command.
+ *
+ * Filled by parse_command_line() from the defaults of the table, the environment and the arguments;
+ * read-only for the commands.  Strings borrow from argv, the environment or the table. */
+#ifndef UPG_CLI_SETTINGS_H
+#define UPG_CLI_SETTINGS_H
+
+#include "upg/upg.h"
+
+struct text_list {
+    const char **texts; /* [n], the array is owned */
+    size_t n;
+};
+
+struct bias_list {
+    upg_logit_bias *biases; /* [n], owned */
+    size_t n;
+};
+
+enum template_use { TEMPLATE_DEFAULT = 0, TEMPLATE_ON = 1, TEMPLATE_OFF = 2 };
+enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
+
+struct settings {
+    const struct command *command;
+    const char *model;     /* NULL: the embedded default */
+    char *const *operands; /* [n_operands] what stands beside MODEL, borrowed from argv */
+    size_t n_operands;
+
+    int help;
+    int json, log_level; /* enum log_level */
+
+    const char *prompt, *prompt_file, *system; /* NULL: not given */
+    upg_tokens ids;                            /* of --ids, owned */
+    int use_template;                          /* enum template_use */
+    int parse_special;
+
+    uint64_t n_threads; /* 0: one a physical core */
+    int device;         /* 0: the processor, the only one that there is */
+    int kv_type;        /* upg_kv_type */
+    uint64_t context;   /* tokens; 0: chosen by the command */
+    int compute;        /* upg_compute */
+
+    uint64_t max_tokens, top_k, seed;
+    double temperature, top_p, min_p;
+    double repetition_penalty, presence_penalty, frequency_penalty;
+    int greedy;
+    struct bias_list logit_bias;
+    struct text_list stop;
+
+    const char *reference_model, *jsonl_file;
+    uint64_t stride;
+    int decode;
+    int man, list;
+};
+
+/* Free what is owned. */
+void settings_clear(struct settings *settings);
+
+#endif
