@@ -10,7 +10,7 @@
 PREFIX ?= /usr/local
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST = .venv/bin/python -m pytest -q
-CTEST = ctest --output-on-failure --parallel $(JOBS) --test-dir
+CTEST = ctest --output-on-failure --timeout 300 --parallel $(JOBS) --test-dir
 
 # $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
 build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)

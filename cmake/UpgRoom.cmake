@@ -16,6 +16,9 @@ function(upg_room name)
     set_property(GLOBAL APPEND PROPERTY UPG_ROOMS ${name})
 endfunction()
 
+# Sanitizers fail an allocation that is too large as malloc does, instead of ending the program: tests ask for such.
+set(UPG_TEST_ENVIRONMENT ASAN_OPTIONS=allocator_may_return_null=1 TSAN_OPTIONS=allocator_may_return_null=1)
+
 # upg_test(NAME SOURCES file... USES library... [ARGS argument...])
 # A cmocka program that ctest runs from the source tree's root, so that tests find tests/data.
 function(upg_test name)
@@ -24,6 +27,7 @@ function(upg_test name)
     target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
     target_link_libraries(test_${name} PRIVATE ${TEST_USES} PkgConfig::CMOCKA m)
     add_test(NAME ${name} COMMAND test_${name} ${TEST_ARGS} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "${UPG_TEST_ENVIRONMENT}")
 endfunction()
 
 # upg_fuzz(NAME SOURCE file USES library... CORPUS folder...)
@@ -42,4 +46,5 @@ function(upg_fuzz name)
         target_link_options(replay_${name} PRIVATE -fsanitize=fuzzer-no-link)
     endif()
     add_test(NAME fuzz_corpus_${name} COMMAND replay_${name} ${FUZZ_CORPUS} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(fuzz_corpus_${name} PROPERTIES ENVIRONMENT "${UPG_TEST_ENVIRONMENT}")
 endfunction()

@@ -68,7 +68,8 @@ void *upg_arena_alloc(struct upg_arena *arena, size_t n, size_t size)
 
 char *upg_arena_text(struct upg_arena *arena, const char *text, size_t n)
 {
-    char *copy = upg_arena_alloc(arena, n + 1, 1);
+    size_t n_bytes;
+    char *copy = size_add(n, 1, &n_bytes) ? upg_arena_alloc(arena, n_bytes, 1) : NULL;
 
     if (copy && n)
         memcpy(copy, text, n);
