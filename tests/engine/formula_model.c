@@ -1,16 +1,13 @@
 /* formula_model.c -- see formula_model.h. */
 #include "engine/formula_model.h"
 
+#include "unit.h"
+
 #include "base/half.h"
 #include "base/random.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 static uint64_t fnv1a64(const char *text)
 {

@@ -1,16 +1,13 @@
 /* golden.c -- see golden.h. */
 #include "engine/golden.h"
 
+#include "unit.h"
+
 #include "base/buffer.h"
 #include "base/json.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 void golden_open(struct golden *golden, const char *name)
 {
@@ -19,11 +16,9 @@ void golden_open(struct golden *golden, const char *name)
     upg_error err = {0};
 
     snprintf(path, sizeof path, "tests/data/engine/logits/%s.json", name);
-    if (upg_json_read(&golden->json, path, &err) != UPG_OK)
-        fail_msg("%s", err.message);
+    assert_ok(upg_json_read(&golden->json, path, &err), err);
     snprintf(path, sizeof path, "tests/data/engine/logits/%s.bin", name);
-    if (upg_buffer_read_file(&bytes, path, (size_t)1 << 24, &err) != UPG_OK)
-        fail_msg("%s", err.message);
+    assert_ok(upg_buffer_read_file(&bytes, path, (size_t)1 << 24, &err), err);
     golden->values = malloc(bytes.n);
     assert_non_null(golden->values);
     memcpy(golden->values, bytes.bytes, bytes.n);
@@ -36,6 +31,27 @@ void golden_close(struct golden *golden)
     formula_model_clear(&golden->model);
     free(golden->values);
     json_decref(golden->json);
+}
+
+upg_engine_options golden_options(void)
+{
+    upg_engine_options options;
+
+    upg_engine_options_defaults(&options);
+    options.n_threads = 2;
+    options.kv_type = UPG_KV_F32;
+    options.cpu_tier = getenv("UPG_CPU");
+    return options;
+}
+
+upg_engine *golden_engine(const struct golden *golden, const upg_engine_options *options)
+{
+    const upg_engine_options usual = golden_options();
+    upg_engine *engine = NULL;
+    upg_error err = {0};
+
+    assert_ok(upg_engine_new(&engine, &golden->model, options ? options : &usual, &err), err);
+    return engine;
 }
 
 int32_t *golden_ids(const json_t *array, size_t *n)

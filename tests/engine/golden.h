@@ -4,6 +4,8 @@
 
 #include "engine/formula_model.h"
 
+#include "engine/engine.h"
+
 struct golden {
     json_t *json;
     float *values; /* the .bin file */
@@ -22,6 +24,12 @@ struct golden_prompt {
  * possible. */
 void golden_open(struct golden *golden, const char *name);
 void golden_close(struct golden *golden);
+
+/* Options for tests: two threads, float32 cache, the tier that UPG_CPU allows. */
+upg_engine_options golden_options(void);
+
+/* An engine on the golden's model; NULL: golden_options().  Fails the test when it cannot be. */
+upg_engine *golden_engine(const struct golden *golden, const upg_engine_options *options);
 
 size_t golden_n_prompts(const struct golden *golden);
 struct golden_prompt golden_prompt(const struct golden *golden, size_t i);

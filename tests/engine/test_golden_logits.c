@@ -1,14 +1,10 @@
 /* test_golden_logits.c -- logits, layer outputs and greedy texts of the official implementation. */
-#include "engine/engine.h"
+#include "unit.h"
+
 #include "engine/golden.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 static const char *const names[] = {"gqa4", "partial_tied", "longrope_switch", "mini_rope",
                                     "tiny_file"};
@@ -22,19 +18,11 @@ static double tolerance(size_t n_tokens)
 
 static upg_engine *new_engine(const struct golden *golden, upg_compute compute, size_t context)
 {
-    upg_engine_options options;
-    upg_engine *engine = NULL;
-    upg_error err = {0};
+    upg_engine_options options = golden_options();
 
-    upg_engine_options_defaults(&options);
     options.compute = compute;
     options.context = context;
-    options.kv_type = UPG_KV_F32;
-    options.n_threads = 2;
-    options.cpu_tier = getenv("UPG_CPU");
-    if (upg_engine_new(&engine, &golden->model, &options, &err) != UPG_OK)
-        fail_msg("%s", err.message);
-    return engine;
+    return golden_engine(golden, &options);
 }
 
 static double greatest_difference(const float *a, const float *b, size_t n)
@@ -57,10 +45,10 @@ static void check_prompt(upg_engine *engine, const struct golden *golden,
     size_t n_rows;
     const float *logits;
 
-    assert_int_equal(upg_sequence_new(&sequence, engine, &err), UPG_OK);
-    assert_int_equal(upg_sequence_append(sequence, prompt->ids, prompt->n_ids, prompt->n_logits,
-                                         NULL, NULL, &err),
-                     UPG_OK);
+    assert_ok(upg_sequence_new(&sequence, engine, &err), err);
+    assert_ok(upg_sequence_append(sequence, prompt->ids, prompt->n_ids, prompt->n_logits, NULL,
+                                  NULL, &err),
+              err);
     logits = upg_sequence_logits(sequence, &n_rows);
     assert_int_equal(n_rows, prompt->n_logits);
     const double difference = greatest_difference(logits, prompt->logits, n_rows * n_vocab);
