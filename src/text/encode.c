@@ -156,7 +156,8 @@ static upg_status encode_plain(struct encoder *encoder, size_t begin, size_t end
         begin = stop;
         if (begin < end && status == UPG_OK) {
             const unsigned char byte = (unsigned char)encoder->text[begin++];
-            status = upg_tokens_append(encoder->out, &encoder->tokenizer->byte_ids[byte], 1, err);
+            const int32_t id = encoder->tokenizer->byte_ids[byte];
+            status = upg_tokens_append(encoder->out, &id, id >= 0, err);
         }
     }
     return status;

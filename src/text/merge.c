@@ -133,20 +133,33 @@ static size_t first_of_16(const uint32_t *row, uint32_t value)
     return i;
 }
 
-/* Set up the list and the tree for bytes[n]; returns the number of levels in use. */
-static size_t init(const struct upg_pair_table *table, const int32_t byte_ids[256],
-                   const char *bytes, size_t n, struct upg_merge_scratch *scratch)
+/* List the tokens of bytes[n], those without one left out; returns their number. */
+static size_t init_list(const int32_t byte_ids[256], const char *bytes, size_t n,
+                        struct upg_merge_scratch *scratch)
+{
+    size_t n_ids = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const int32_t id = byte_ids[(unsigned char)bytes[i]];
+        if (id < 0)
+            continue;
+        scratch->ids[n_ids] = id;
+        scratch->next[n_ids] = (uint32_t)n_ids + 1;
+        scratch->previous[n_ids] = (uint32_t)n_ids - 1; /* of the first: UINT32_MAX */
+        n_ids++;
+    }
+    return n_ids;
+}
+
+/* Build the tree for a list of n tokens, n >= 1; returns the number of levels in use. */
+static size_t init_tree(const struct upg_pair_table *table, size_t n,
+                        struct upg_merge_scratch *scratch)
 {
     size_t n_levels = 1, n_rows;
     uint32_t *ranks = scratch->level[0];
 
-    for (size_t i = 0; i < n; i++) {
-        scratch->ids[i] = byte_ids[(unsigned char)bytes[i]];
-        scratch->next[i] = (uint32_t)i + 1;
-        scratch->previous[i] = (uint32_t)i - 1; /* of 0: UINT32_MAX */
-        if (i > 0)
-            ranks[i - 1] = find_rank(table, scratch->ids[i - 1], scratch->ids[i]);
-    }
+    for (size_t i = 0; i + 1 < n; i++)
+        ranks[i] = find_rank(table, scratch->ids[i], scratch->ids[i + 1]);
     for (size_t i = n - 1; i == n - 1 || i % FAN != 0; i++)
         ranks[i] = UPG_NO_RANK;
 
@@ -185,36 +198,47 @@ static size_t find_least(const struct upg_merge_scratch *scratch, size_t n_level
     return i;
 }
 
+/* Join the token at `left` with its right neighbour; n tokens were listed at first. */
+static void apply(const struct upg_pair_table *table, struct upg_merge_scratch *scratch,
+                  size_t n_levels, size_t n, uint32_t left, uint32_t rank)
+{
+    const uint32_t right = scratch->next[left], after = scratch->next[right];
+    const uint32_t before = scratch->previous[left];
+    const int32_t id = table->merges[rank].result;
+
+    scratch->ids[left] = id;
+    scratch->next[left] = after;
+    set_rank(scratch, n_levels, right, UPG_NO_RANK);
+    if (after < n) {
+        scratch->previous[after] = left;
+        set_rank(scratch, n_levels, left, find_rank(table, id, scratch->ids[after]));
+    } else {
+        set_rank(scratch, n_levels, left, UPG_NO_RANK);
+    }
+    if (before != UINT32_MAX)
+        set_rank(scratch, n_levels, before, find_rank(table, scratch->ids[before], id));
+}
+
 upg_status upg_merge_bytes(const struct upg_pair_table *table, const int32_t byte_ids[256],
-                           const char *bytes, size_t n, struct upg_merge_scratch *scratch,
+                           const char *bytes, size_t n_bytes, struct upg_merge_scratch *scratch,
                            upg_tokens *tokens, upg_error *err)
 {
-    upg_status status = reserve(scratch, n, err);
-    size_t n_levels, left, n_ids = n;
+    upg_status status = reserve(scratch, n_bytes, err);
+    size_t n, n_levels, left, n_ids;
     uint32_t rank;
 
-    if (status != UPG_OK || n == 0)
+    if (status != UPG_OK)
         return status;
-    n_levels = init(table, byte_ids, bytes, n, scratch);
-
+    n = init_list(byte_ids, bytes, n_bytes, scratch);
+    if (n == 0)
+        return UPG_OK;
+    n_levels = init_tree(table, n, scratch);
+    n_ids = n;
     for (left = find_least(scratch, n_levels, &rank); rank != UPG_NO_RANK;
          left = find_least(scratch, n_levels, &rank)) {
-        const uint32_t right = scratch->next[left], after = scratch->next[right];
-        const uint32_t before = scratch->previous[left];
-        const int32_t id = table->merges[rank].result;
-
-        scratch->ids[left] = id;
-        scratch->next[left] = after;
-        set_rank(scratch, n_levels, right, UPG_NO_RANK);
-        if (after < n)
-            scratch->previous[after] = (uint32_t)left;
-        set_rank(scratch, n_levels, left,
-                 after < n ? find_rank(table, id, scratch->ids[after]) : UPG_NO_RANK);
-        if (before != UINT32_MAX)
-            set_rank(scratch, n_levels, before, find_rank(table, scratch->ids[before], id));
+        apply(table, scratch, n_levels, n, (uint32_t)left, rank);
         n_ids--;
     }
-
     for (size_t from = 0, to = 0; to < n_ids; from = scratch->next[from])
         scratch->ids[to++] = scratch->ids[from]; /* to <= from: nothing unread is overwritten */
     return upg_tokens_append(tokens, scratch->ids, n_ids, err);

@@ -46,10 +46,10 @@ struct upg_merge_scratch {
 
 void upg_merge_scratch_clear(struct upg_merge_scratch *scratch);
 
-/* Append the ids of bytes[n], n <= 2^31, as one pre-token.  byte_ids [256]: the token of each byte.
- * O(n log n) time. */
+/* Append the ids of bytes[n_bytes], n_bytes <= 2^31, as one pre-token.  O(n log n) time.
+ *   byte_ids  [256] the token of each byte; bytes of -1 are left out before anything is merged */
 upg_status upg_merge_bytes(const struct upg_pair_table *table, const int32_t byte_ids[256],
-                           const char *bytes, size_t n, struct upg_merge_scratch *scratch,
+                           const char *bytes, size_t n_bytes, struct upg_merge_scratch *scratch,
                            upg_tokens *tokens, upg_error *err);
 
 #endif

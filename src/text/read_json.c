@@ -5,7 +5,6 @@
  * and is not done here (normalizers, prefix spaces, unknown patterns, byte fallback) is refused by
  * name. */
 #include "base/json.h"
-#include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -32,16 +31,15 @@ static bool has_type(const json_t *object, const char *type)
 
 static upg_status check_model(const json_t *root, const char *where, upg_error *err)
 {
-    static const char *const off[] = {"unk_token", "continuing_subword_prefix",
-                                      "end_of_word_suffix", "byte_fallback", "dropout"};
+    static const char *const off[] = {"continuing_subword_prefix", "end_of_word_suffix",
+                                      "byte_fallback", "dropout"};
     const json_t *model = json_object_get(root, "model");
     const json_t *normalizer = json_object_get(root, "normalizer");
 
     if (!json_is_object(model) || !has_type(model, "BPE"))
         return upg_fail(err, UPG_ERR_UNSUPPORTED, "%s: model: type \"%s\"; upg reads BPE", where,
                         type_of(model));
-    /* unk_token stands for what has no token; a byte-level vocabulary has one for every byte. */
-    for (size_t i = 1; i < sizeof off / sizeof off[0]; i++)
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++)
         if (!is_off(json_object_get(model, off[i])))
             return upg_fail(err, UPG_ERR_UNSUPPORTED, "%s: model.%s: is set; upg does not do this",
                             where, off[i]);
@@ -179,7 +177,6 @@ static upg_status count_ids(const json_t *vocab, const json_t *added, const char
     return UPG_OK;
 }
 
-/* Keys are spelt in the byte alphabet; a key that is not can only be an added token, as it is. */
 static upg_status read_vocab(upg_tokenizer *tokenizer, const json_t *vocab, const char *where,
                              upg_error *err)
 {
@@ -189,21 +186,31 @@ static upg_status read_vocab(upg_tokenizer *tokenizer, const json_t *vocab, cons
 
     json_object_foreach((json_t *)vocab, key, value)
     {
-        char bytes[2 * UPG_MAX_TOKEN_BYTES];
-        const size_t n_key = strlen(key);
-        const size_t id = (size_t)json_integer_value(value);
-        size_t n = n_key;
-
-        if (n_key > sizeof bytes)
-            return upg_fail(err, UPG_ERR_FORMAT, "%s: token %zu: is longer than %d bytes", where,
-                            id, UPG_MAX_TOKEN_BYTES);
-        if (upg_bytes_from_spelling(key, n_key, bytes, &n))
-            status = upg_tokenizer_set_token(tokenizer, where, id, bytes, n, err);
-        else
-            status = upg_tokenizer_set_token(tokenizer, where, id, key, n_key, err);
+        status = upg_tokenizer_set_spelled(tokenizer, where, (size_t)json_integer_value(value), key,
+                                           strlen(key), err);
         if (status != UPG_OK)
-            return status;
+            break;
     }
+    return status;
+}
+
+/* The token for bytes that have none.  Not in a published byte-level file so far, but legal. */
+static upg_status read_unknown(upg_tokenizer *tokenizer, const json_t *model, const char *where,
+                               upg_error *err)
+{
+    const json_t *unknown = json_object_get(model, "unk_token");
+    const json_t *id;
+
+    if (is_off(unknown))
+        return UPG_OK;
+    id = json_object_get(json_object_get(model, "vocab"), json_string_value(unknown));
+    if (!json_is_integer(id))
+        return upg_fail(err, UPG_ERR_FORMAT, "%s: model.unk_token: is not in the vocabulary",
+                        where);
+    if (json_is_true(json_object_get(model, "fuse_unk")))
+        return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                        "%s: model.fuse_unk: is set; upg does not do this", where);
+    tokenizer->unknown_id = (int32_t)json_integer_value(id);
     return UPG_OK;
 }
 
@@ -245,38 +252,19 @@ static upg_status read_added(upg_tokenizer *tokenizer, const json_t *list, const
     return status;
 }
 
-/* Ids of "left right" or ["left", "right"], and of the two joined.  false if anything is wrong. */
+/* "left right" or ["left", "right"]. */
 static bool read_merge(const upg_tokenizer *tokenizer, const struct upg_token_index *index,
                        const json_t *item, struct upg_merge *merge)
 {
-    char bytes[4 * UPG_MAX_TOKEN_BYTES];
-    const char *left, *right;
-    size_t n_left, n_right, n_left_bytes, n_right_bytes;
+    const json_t *left = json_array_get(item, 0), *right = json_array_get(item, 1);
+    const struct upg_text_span text = {json_string_value(item), json_string_length(item)};
+    const struct upg_text_span l = {json_string_value(left), json_string_length(left)};
+    const struct upg_text_span r = {json_string_value(right), json_string_length(right)};
 
-    if (json_is_string(item)) {
-        left = json_string_value(item);
-        right = strchr(left, ' ');
-        if (!right)
-            return false;
-        n_left = (size_t)(right - left);
-        right++;
-        n_right = json_string_length(item) - n_left - 1;
-    } else {
-        left = json_string_value(json_array_get(item, 0));
-        right = json_string_value(json_array_get(item, 1));
-        n_left = json_string_length(json_array_get(item, 0));
-        n_right = json_string_length(json_array_get(item, 1));
-        if (!left || !right || json_array_size(item) != 2)
-            return false;
-    }
-    if (n_left + n_right > sizeof bytes ||
-        !upg_bytes_from_spelling(left, n_left, bytes, &n_left_bytes) ||
-        !upg_bytes_from_spelling(right, n_right, bytes + n_left_bytes, &n_right_bytes))
-        return false;
-    merge->left = upg_token_index_find(index, tokenizer, bytes, n_left_bytes);
-    merge->right = upg_token_index_find(index, tokenizer, bytes + n_left_bytes, n_right_bytes);
-    merge->result = upg_token_index_find(index, tokenizer, bytes, n_left_bytes + n_right_bytes);
-    return merge->left >= 0 && merge->right >= 0 && merge->result >= 0;
+    if (text.text)
+        return upg_merge_of_text(index, tokenizer, text, merge);
+    return json_array_size(item) == 2 && l.text && r.text &&
+           upg_merge_of_spellings(index, tokenizer, l, r, merge);
 }
 
 static upg_status read_merges(upg_tokenizer *tokenizer, const json_t *list, const char *where,
@@ -336,6 +324,8 @@ static upg_status read_tokenizer(upg_tokenizer **out, const json_t *root, const 
     if (status == UPG_OK)
         status = read_vocab(tokenizer, vocab, where, err);
     if (status == UPG_OK)
+        status = read_unknown(tokenizer, model, where, err);
+    if (status == UPG_OK)
         status = read_merges(tokenizer, merges, where, err);
     if (status == UPG_OK)
         status = read_added(tokenizer, added, where, err);
@@ -380,7 +370,7 @@ upg_status upg_tokenizer_from_json(upg_tokenizer **tokenizer, const char *where,
         template_text = json_string_value(find_template(config));
         n_template = json_string_length(find_template(config));
     }
-    if (status == UPG_OK && template_text)
+    if (status == UPG_OK)
         status = upg_chat_detect(&made->chat, &made->added, template_text, n_template, err);
     json_decref(config);
     if (status == UPG_OK)

@@ -15,7 +15,8 @@
 
 /* json[n]: the text of tokenizer.json.  config_json[n_config]: the text of tokenizer_config.json,
  * which has the chat template (a string, or a list with one named "default") and may be NULL.
- * template_text, if not NULL, overrides it (chat_template.jinja files). */
+ * template_text, if not NULL, overrides it (chat_template.jinja files).  Without any template, the
+ * control tokens of the Phi-4 family decide. */
 upg_status upg_tokenizer_from_json(upg_tokenizer **tokenizer, const char *where, const char *json,
                                    size_t n, const char *config_json, size_t n_config,
                                    const char *template_text, size_t n_template, upg_error *err);
@@ -42,8 +43,8 @@ struct upg_tokenizer_arrays {
 upg_status upg_tokenizer_from_arrays(upg_tokenizer **tokenizer, const char *where,
                                      const struct upg_tokenizer_arrays *arrays, upg_error *err);
 
-/* The compact form (docs/format.md): pattern, tokens, merges, added tokens with flags, template
- * name. */
+/* The compact form (docs/format-tokenizer.md): pattern, tokens, merges, added tokens with flags,
+ * template. */
 upg_status upg_tokenizer_pack(const upg_tokenizer *tokenizer, struct upg_buffer *out,
                               upg_error *err);
 upg_status upg_tokenizer_unpack(upg_tokenizer **tokenizer, const char *where, const uint8_t *bytes,
@@ -63,6 +64,11 @@ int32_t upg_tokenizer_find_special(const upg_tokenizer *tokenizer, const char *t
 /* Name of the chat template ("phi-4", "phi-4-first-release", "phi-4-reasoning", "phi-4-mini",
  * "phi-4-mini-reasoning", "chatml"); NULL if the model has none or one that upg does not know. */
 const char *upg_tokenizer_template_name(const upg_tokenizer *tokenizer);
+
+/* Use the template of this name instead of the file's; before the tokenizer is shared.
+ * UPG_ERR_ARGUMENT if there is no such name or the vocabulary lacks its control tokens. */
+upg_status upg_tokenizer_choose_template(upg_tokenizer *tokenizer, const char *name,
+                                         upg_error *err);
 
 /* Append the ids that end a turn or a text by the template and the vocabulary (at most 8). */
 upg_status upg_tokenizer_stop_ids(const upg_tokenizer *tokenizer, upg_tokens *ids, upg_error *err);

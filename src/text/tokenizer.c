@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum { POOL_BYTES = 60 * 1024 };
 
@@ -14,6 +13,7 @@ upg_tokenizer *upg_tokenizer_new(size_t n_ids)
     if (!tokenizer)
         return NULL;
     tokenizer->n_ids = n_ids;
+    tokenizer->unknown_id = -1;
     tokenizer->tokens = upg_arena_alloc(&tokenizer->arena, n_ids, sizeof *tokenizer->tokens);
     if (!tokenizer->tokens) {
         free(tokenizer);
@@ -74,9 +74,13 @@ upg_status upg_tokenizer_set_token(upg_tokenizer *tokenizer, const char *where, 
     token = &tokenizer->tokens[id];
     if (token->kind != 0)
         return upg_fail(err, UPG_ERR_FORMAT, "%s: token %zu: two tokens have this id", where, id);
+    if (tokenizer->n_token_bytes + n > UPG_MAX_VOCABULARY_BYTES)
+        return upg_fail(err, UPG_ERR_FORMAT, "%s: vocabulary: has more than %d bytes", where,
+                        UPG_MAX_VOCABULARY_BYTES);
     token->bytes = keep(tokenizer, bytes, n);
     if (!token->bytes)
         return upg_fail_memory(err, "the vocabulary", n);
+    tokenizer->n_token_bytes += n;
     token->n = (uint32_t)n;
     token->kind = UPG_TOKEN_BASE;
     return UPG_OK;
@@ -110,62 +114,6 @@ upg_status upg_tokenizer_set_added(upg_tokenizer *tokenizer, const char *where, 
     tokenizer->added.tokens[tokenizer->added.n++] =
         (struct upg_added){.text = token->bytes, .n = token->n, .id = (int32_t)id, .flags = flags};
     return UPG_OK;
-}
-
-static size_t index_slot(const struct upg_token_index *index, const char *bytes, size_t n)
-{
-    return (size_t)(XXH3_64bits(bytes, n) >> (64 - index->log2_slots));
-}
-
-/* The slot that holds the token of these bytes, or the free one where it belongs. */
-static int32_t *find_slot(const struct upg_token_index *index, const upg_tokenizer *tokenizer,
-                          const char *bytes, size_t n)
-{
-    const size_t mask = ((size_t)1 << index->log2_slots) - 1;
-
-    for (size_t i = index_slot(index, bytes, n);; i = (i + 1) & mask) {
-        const int32_t id = index->slots[i];
-        if (id < 0 ||
-            (tokenizer->tokens[id].n == n && memcmp(tokenizer->tokens[id].bytes, bytes, n) == 0))
-            return &index->slots[i];
-    }
-}
-
-upg_status upg_token_index_init(struct upg_token_index *index, const upg_tokenizer *tokenizer,
-                                upg_error *err)
-{
-    size_t n_bytes;
-
-    index->log2_slots = 4;
-    while (((size_t)1 << index->log2_slots) / 2 < tokenizer->n_ids)
-        index->log2_slots++;
-    n_bytes = sizeof *index->slots << index->log2_slots;
-    index->slots = malloc(n_bytes);
-    if (!index->slots)
-        return upg_fail_memory(err, "the index of tokens", n_bytes);
-    memset(index->slots, 0xFF, n_bytes);
-    for (size_t id = 0; id < tokenizer->n_ids; id++) {
-        const struct upg_token *token = &tokenizer->tokens[id];
-        int32_t *slot;
-        if (!(token->kind & UPG_TOKEN_BASE))
-            continue;
-        slot = find_slot(index, tokenizer, token->bytes, token->n);
-        if (*slot < 0)
-            *slot = (int32_t)id;
-    }
-    return UPG_OK;
-}
-
-void upg_token_index_clear(struct upg_token_index *index)
-{
-    free(index->slots);
-    index->slots = NULL;
-}
-
-int32_t upg_token_index_find(const struct upg_token_index *index, const upg_tokenizer *tokenizer,
-                             const char *bytes, size_t n)
-{
-    return *find_slot(index, tokenizer, bytes, n);
 }
 
 static bool is_base(const upg_tokenizer *tokenizer, int32_t id)
@@ -208,21 +156,16 @@ static void take_added_from_base(upg_tokenizer *tokenizer)
         tokenizer->tokens[tokenizer->merges[rank].result].kind |= UPG_TOKEN_BASE;
 }
 
-static upg_status find_byte_tokens(upg_tokenizer *tokenizer, const char *where, upg_error *err)
+/* Vocabularies trained without the full alphabet lack bytes that their texts did not have. */
+static void find_byte_tokens(upg_tokenizer *tokenizer)
 {
-    memset(tokenizer->byte_ids, 0xFF, sizeof tokenizer->byte_ids);
+    for (size_t byte = 0; byte < 256; byte++)
+        tokenizer->byte_ids[byte] = tokenizer->unknown_id;
     for (size_t id = tokenizer->n_ids; id-- > 0;) {
         const struct upg_token *token = &tokenizer->tokens[id];
         if (token->kind & UPG_TOKEN_BASE && token->n == 1)
             tokenizer->byte_ids[(unsigned char)token->bytes[0]] = (int32_t)id;
     }
-    for (unsigned byte = 0; byte < 256; byte++)
-        if (tokenizer->byte_ids[byte] < 0)
-            return upg_fail(err, UPG_ERR_UNSUPPORTED,
-                            "%s: vocabulary: has no token for byte 0x%02X; upg needs a byte-level "
-                            "vocabulary with all 256",
-                            where, byte);
-    return UPG_OK;
 }
 
 static upg_status compile_pattern(upg_tokenizer *tokenizer, upg_error *err)
@@ -252,8 +195,7 @@ upg_status upg_tokenizer_finish(upg_tokenizer *tokenizer, const char *where, upg
         take_added_from_base(tokenizer);
         status = upg_added_set_init(&tokenizer->added, where, err);
     }
-    if (status == UPG_OK)
-        status = find_byte_tokens(tokenizer, where, err);
+    find_byte_tokens(tokenizer);
     if (status == UPG_OK)
         status = upg_pair_table_init(&tokenizer->pairs, where, tokenizer->merges,
                                      tokenizer->n_merges, err);
@@ -261,6 +203,8 @@ upg_status upg_tokenizer_finish(upg_tokenizer *tokenizer, const char *where, upg
         status = upg_token_index_init(&tokenizer->index, tokenizer, err);
     if (status == UPG_OK)
         status = compile_pattern(tokenizer, err);
+    if (status == UPG_OK)
+        status = upg_tokenizer_self_check(tokenizer, where, err);
     return status;
 }
 
@@ -300,6 +244,24 @@ int32_t upg_tokenizer_find_special(const upg_tokenizer *tokenizer, const char *t
 const char *upg_tokenizer_template_name(const upg_tokenizer *tokenizer)
 {
     return upg_chat_name(tokenizer->chat.kind);
+}
+
+upg_status upg_tokenizer_choose_template(upg_tokenizer *tokenizer, const char *name, upg_error *err)
+{
+    const enum upg_chat_kind kind = upg_chat_find(name);
+
+    if (kind == UPG_CHAT_NONE)
+        return upg_fail(err, UPG_ERR_ARGUMENT,
+                        "chat template: \"%s\" is not known; upg has phi-4, phi-4-first-release, "
+                        "phi-4-reasoning, phi-4-mini, phi-4-mini-reasoning and chatml",
+                        name);
+    if (!upg_chat_has_tokens(kind, &tokenizer->added))
+        return upg_fail(err, UPG_ERR_ARGUMENT,
+                        "chat template: %s: the vocabulary has not all of its control tokens",
+                        name);
+    free(tokenizer->chat.system);
+    tokenizer->chat = (struct upg_chat_template){.kind = kind};
+    return UPG_OK;
 }
 
 upg_status upg_tokenizer_stop_ids(const upg_tokenizer *tokenizer, upg_tokens *ids, upg_error *err)

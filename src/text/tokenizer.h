@@ -23,9 +23,9 @@ enum {
     UPG_TOKEN_SPECIAL = 4 /* that set calls it special */
 };
 
-/* Limits on what files may claim; published vocabularies have 200 029 ids and tokens of 128 bytes.
- */
-enum { UPG_MAX_IDS = 1 << 22, UPG_MAX_TOKEN_BYTES = 1024 };
+/* Limits on what files may claim.  Phi-4-mini has 200 029 ids and tokens of up to 128 bytes, 1.5 MB
+ * in all. */
+enum { UPG_MAX_IDS = 1 << 22, UPG_MAX_TOKEN_BYTES = 1024, UPG_MAX_VOCABULARY_BYTES = 32 << 20 };
 
 struct upg_token {
     const char *bytes; /* [n] in the arena; what the token decodes to */
@@ -47,10 +47,11 @@ struct upg_tokenizer {
     struct upg_added_set added;
     const struct upg_pattern *pattern;
     bool ignore_merges; /* a pre-token that is a token is not merged */
+    int32_t unknown_id; /* stands for bytes without a token; -1: such bytes vanish */
     struct upg_chat_template chat;
 
     /* Built by upg_tokenizer_finish(). */
-    int32_t byte_ids[256];        /* the token of each byte */
+    int32_t byte_ids[256];        /* the token of each byte; -1: it has none */
     struct upg_pair_table pairs;  /* of merges */
     struct upg_token_index index; /* only with ignore_merges */
     pcre2_code *regex;
@@ -58,6 +59,7 @@ struct upg_tokenizer {
     struct upg_arena arena; /* tokens, their bytes, merges, added tokens */
     char *pool;             /* [pool_left] free bytes of the arena, for short texts */
     size_t pool_left;
+    size_t n_token_bytes; /* of all tokens */
 };
 
 /* An empty tokenizer with room for n_ids tokens; NULL when out of memory. */
@@ -66,6 +68,11 @@ upg_tokenizer *upg_tokenizer_new(size_t n_ids);
 /* Copy bytes[n] in as token id.  UPG_ERR_FORMAT if the id has one or the token is too long. */
 upg_status upg_tokenizer_set_token(upg_tokenizer *tokenizer, const char *where, size_t id,
                                    const char *bytes, size_t n, upg_error *err);
+
+/* The same for a token as files spell it in the byte alphabet; text that is not in the alphabet is
+ * taken as it is (added tokens are). */
+upg_status upg_tokenizer_set_spelled(upg_tokenizer *tokenizer, const char *where, size_t id,
+                                     const char *text, size_t n, upg_error *err);
 
 /* Copy an added token in.  Room for all of them must be there (upg_tokenizer_reserve_added). */
 upg_status upg_tokenizer_reserve_added(upg_tokenizer *tokenizer, size_t n, upg_error *err);
@@ -80,10 +87,21 @@ void upg_token_index_clear(struct upg_token_index *index);
 int32_t upg_token_index_find(const struct upg_token_index *index, const upg_tokenizer *tokenizer,
                              const char *bytes, size_t n);
 
+/* The merge of two tokens as files spell them.  false if one of the two or the two joined are no
+ * base token. */
+bool upg_merge_of_spellings(const struct upg_token_index *index, const upg_tokenizer *tokenizer,
+                            struct upg_text_span left, struct upg_text_span right,
+                            struct upg_merge *merge);
+
+/* The same of "left right". */
+bool upg_merge_of_text(const struct upg_token_index *index, const upg_tokenizer *tokenizer,
+                       struct upg_text_span text, struct upg_merge *merge);
+
 /* Check, and build what encoding needs.  On failure the caller frees the tokenizer. */
 upg_status upg_tokenizer_finish(upg_tokenizer *tokenizer, const char *where, upg_error *err);
 
-/* Compare ids of a fixed text with recorded ones, for vocabularies that upg knows; self_check.c. */
+/* Compare ids of a fixed text with recorded ones, if the vocabulary is one that upg knows;
+ * UPG_ERR_FORMAT if they differ.  self_check.c */
 upg_status upg_tokenizer_self_check(const upg_tokenizer *tokenizer, const char *where,
                                     upg_error *err);
 
