@@ -64,7 +64,8 @@ static upg_status read_question(struct line_source *source, enum line_result *re
     text_clear(question);
     while (status == UPG_OK && more) {
         *result = read_line(source, question->n > 0 ? ". " : "> ", &line);
-        if (*result == LINE_INTERRUPTED || (*result == LINE_END && question->n == 0))
+        if (*result == LINE_INTERRUPTED || *result == LINE_CLEARED ||
+            (*result == LINE_END && question->n == 0))
             return UPG_OK;
         if (*result ==
             LINE_END) /* in the middle of a message: it ends here, and the next read too */
@@ -146,8 +147,9 @@ static upg_status take_turns(struct chat *chat, struct line_source *source, upg_
             break;
         if (result == LINE_INTERRUPTED && !interactive)
             return fail(err, UPG_ERR_CANCELLED, "interrupted");
-        if (result == LINE_INTERRUPTED) {
+        if (result == LINE_INTERRUPTED)
             note("/quit or Ctrl-D leaves");
+        if (result != LINE_READ) {
             interrupt_forget();
             continue;
         }

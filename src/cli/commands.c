@@ -116,6 +116,19 @@ static const struct command inspect = {
             NO_MORE_EXAMPLES},
     .run = inspect_command};
 
+static const struct command verify = {
+    .name = "verify",
+    .summary = "check every byte of a model file",
+    .description =
+        "Compares every tensor of a .upg file with the checksum that was written with it; exit "
+        "status 3 and the name of the tensor tell of damage. Files of other kinds have no "
+        "checksums: they are opened, and their weights are looked at.",
+    .operands = {"[MODEL]", .model = true, .min = 0, .max = 0, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&output_group, NULL},
+    .examples =
+        (const struct example[]){{"After a download", "upg verify phi-4.upg"}, NO_MORE_EXAMPLES},
+    .run = verify_command};
+
 static const struct command eval = {
     .name = "eval",
     .summary = "measure how well a model predicts texts",
@@ -170,8 +183,8 @@ static const struct command completion = {
             NO_MORE_EXAMPLES},
     .run = completion_command};
 
-const struct command *const upg_commands[] = {&run,  &chat, &tokenize,   &logits, &inspect,
-                                              &eval, &help, &completion, NULL};
+const struct command *const upg_commands[] = {&run,    &chat, &tokenize, &logits,     &inspect,
+                                              &verify, &eval, &help,     &completion, NULL};
 
 const struct command *find_command(const char *name)
 {

@@ -9,6 +9,7 @@ upg_status chat_command(const struct settings *settings, upg_error *err);
 upg_status tokenize_command(const struct settings *settings, upg_error *err);
 upg_status logits_command(const struct settings *settings, upg_error *err);
 upg_status inspect_command(const struct settings *settings, upg_error *err);
+upg_status verify_command(const struct settings *settings, upg_error *err);
 upg_status eval_command(const struct settings *settings, upg_error *err);
 upg_status help_command(const struct settings *settings, upg_error *err);
 upg_status completion_command(const struct settings *settings, upg_error *err);

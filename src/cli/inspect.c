@@ -19,9 +19,22 @@ static double ratio_to_float32(const upg_model_info *info)
 
 static void token_text(const upg_model *model, int32_t id, const char **bytes, size_t *n)
 {
-    upg_token_bytes(upg_model_tokenizer(model), id, 0, bytes, n);
+    const upg_tokenizer *tokenizer = upg_model_tokenizer(model);
+
+    *bytes = NULL;
+    *n = 0;
+    if (tokenizer)
+        upg_token_bytes(tokenizer, id, 0, bytes, n);
     if (!*bytes)
         *bytes = "";
+}
+
+/* 0 without a tokenizer. */
+static size_t n_token_ids(const upg_model *model)
+{
+    const upg_tokenizer *tokenizer = upg_model_tokenizer(model);
+
+    return tokenizer ? upg_tokenizer_n_ids(tokenizer) : 0;
 }
 
 /* ---- JSON ---- */
@@ -53,8 +66,7 @@ static json_t *json_tokenizer(const upg_model *model, const upg_model_info *info
             stop = NULL;
         }
     }
-    return json_pack("{s:I, s:o, s:o}", "n_ids",
-                     (json_int_t)upg_tokenizer_n_ids(upg_model_tokenizer(model)), "chat_template",
+    return json_pack("{s:I, s:o, s:o}", "n_ids", (json_int_t)n_token_ids(model), "chat_template",
                      json_c_text(info->chat_template), "stop_tokens", stop);
 }
 
@@ -111,6 +123,14 @@ static upg_status write_document(const upg_model *model, const upg_model_info *i
 
 /* ---- A table to read ---- */
 
+/* Names come from files: control bytes, which could command the terminal, become '?'. */
+static int print_name(const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        putchar((unsigned char)name[i] < 0x20 || name[i] == 0x7F ? '?' : name[i]);
+    return (int)n;
+}
+
 static void print_stop_tokens(const upg_model *model, const upg_model_info *info)
 {
     printf("%-16s", "stop tokens");
@@ -119,7 +139,8 @@ static void print_stop_tokens(const upg_model *model, const upg_model_info *info
         size_t n;
 
         token_text(model, info->stop_ids[i], &bytes, &n);
-        printf("%s%d %.*s", i > 0 ? ", " : "", (int)info->stop_ids[i], (int)n, bytes);
+        printf("%s%d ", i > 0 ? ", " : "", (int)info->stop_ids[i]);
+        print_name(bytes, n);
     }
     puts(info->n_stop_ids == 0 ? "none" : "");
 }
@@ -138,7 +159,7 @@ static void print_config(const upg_model *model, const upg_model_info *info)
     printf("%-16s%g\n", "norm epsilon", info->norm_eps);
     printf("%-16s%zu tokens\n", "context", info->context);
     printf("%-16s%zu rows, tokenizer %zu ids, %s\n", "vocabulary", info->n_vocab,
-           upg_tokenizer_n_ids(upg_model_tokenizer(model)),
+           n_token_ids(model),
            info->tied_embeddings ? "the head is the embedding" : "head and embedding apart");
     printf("%-16s%s\n", "chat template", info->chat_template ? info->chat_template : "none");
     print_stop_tokens(model, info);
@@ -174,7 +195,8 @@ static upg_status print_tensors(const upg_model *model, upg_error *err)
         status = upg_model_get_tensor(model, i, &tensor, err);
         if (status != UPG_OK)
             break;
-        printf("%-*s %-8s", width, tensor.name, tensor.type);
+        printf("%*s", width - print_name(tensor.name, strlen(tensor.name)), "");
+        printf(" %-8s", tensor.type);
         print_shape(&tensor);
         printf(" %7.3f %14llu\n", tensor.bits, (unsigned long long)tensor.n_bytes);
         n_bytes += tensor.n_bytes;

@@ -126,6 +126,13 @@ void line_editor_close(struct line_editor *editor)
     free(editor);
 }
 
+static bool is_empty(EditLine *edit)
+{
+    const LineInfo *info = el_line(edit);
+
+    return info->lastchar == info->buffer;
+}
+
 enum line_result line_editor_read(struct line_editor *editor, const char *prompt, const char **line)
 {
     HistEvent event;
@@ -139,7 +146,9 @@ enum line_result line_editor_read(struct line_editor *editor, const char *prompt
     if (!typed || n <= 0) {
         putchar('\n');
         fflush(stdout);
-        return interrupt_seen() ? LINE_INTERRUPTED : LINE_END;
+        if (!interrupt_seen())
+            return LINE_END;
+        return is_empty(editor->edit) ? LINE_INTERRUPTED : LINE_CLEARED;
     }
     if (typed[0] != '\n')
         history(editor->history, &event, H_ENTER, typed);

@@ -60,15 +60,18 @@ static upg_status write_document(const char *path, const upg_tokens *ids, size_t
     return json_write(document, JSON_INDENT(2), err);
 }
 
-static upg_status get_ids(upg_tokens *ids, const upg_tokenizer *tokenizer,
+static upg_status get_ids(upg_tokens *ids, const struct opened *opened,
                           const struct settings *settings, upg_error *err)
 {
+    const upg_tokenizer *tokenizer = NULL;
     struct text text = {0};
     upg_status status;
 
     if (settings->ids.n > 0)
         return upg_tokens_append(ids, settings->ids.ids, settings->ids.n, err);
-    status = text_of_settings(&text, settings, 1, err);
+    status = require_tokenizer(opened, &tokenizer, err);
+    if (status == UPG_OK)
+        status = text_of_settings(&text, settings, 1, err);
     if (status == UPG_OK)
         status = upg_tokenize(tokenizer, text.bytes, text.n,
                               settings->parse_special ? UPG_TEXT_PARSE_SPECIAL : UPG_TEXT_PLAIN,
@@ -121,7 +124,7 @@ upg_status logits_command(const struct settings *settings, upg_error *err)
         return fail(err, UPG_ERR_ARGUMENT, "--json and '-' both want standard output");
     status = open_model(&opened, settings->model, settings, err);
     if (status == UPG_OK)
-        status = get_ids(&ids, upg_model_tokenizer(opened.model), settings, err);
+        status = get_ids(&ids, &opened, settings, err);
     context = (size_t)settings->context;
     if (context == 0) /* what the text needs; if it is too long, the engine says so */
         context = ids.n < opened.info.context ? ids.n : opened.info.context;

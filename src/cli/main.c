@@ -74,7 +74,8 @@ int main(int argc, char **argv)
     upg_status status, written;
 
     setlocale(LC_CTYPE, "");
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which is reported */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which is reported, */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a file beyond the limit */
     interrupt_catch();
     status = run_upg(argc, argv, &err);
     if (status == UPG_OK || status == UPG_ERR_CANCELLED) {

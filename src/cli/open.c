@@ -64,6 +64,17 @@ upg_status open_engine(struct opened *opened, size_t context, const struct setti
     return UPG_OK;
 }
 
+upg_status require_tokenizer(const struct opened *opened, const upg_tokenizer **tokenizer,
+                             upg_error *err)
+{
+    *tokenizer = upg_model_tokenizer(opened->model);
+    if (!*tokenizer)
+        return fail(err, UPG_ERR_FORMAT,
+                    "%s: has no tokenizer; put its tokenizer.json into the directory",
+                    opened->info.path);
+    return UPG_OK;
+}
+
 void opened_close(struct opened *opened)
 {
     upg_engine_free(opened->engine);

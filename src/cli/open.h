@@ -26,6 +26,10 @@ upg_status open_model(struct opened *opened, const char *path, const struct sett
 upg_status open_engine(struct opened *opened, size_t context, const struct settings *settings,
                        upg_error *err);
 
+/* The model's tokenizer, borrowed; a directory may have none. */
+upg_status require_tokenizer(const struct opened *opened, const upg_tokenizer **tokenizer,
+                             upg_error *err);
+
 void opened_close(struct opened *opened);
 
 #endif

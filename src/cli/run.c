@@ -7,7 +7,11 @@
 #include "cli/json_output.h"
 #include "cli/message.h"
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static upg_status make_prompt(upg_tokens *prompt, const upg_tokenizer *tokenizer,
                               const struct text *text, const struct settings *settings,
@@ -38,9 +42,20 @@ static upg_status check_template_options(const struct settings *settings, upg_er
     return UPG_OK;
 }
 
+/* Do both streams end in one place, a log for example? */
+static bool streams_are_one(void)
+{
+    struct stat out, error;
+
+    return fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &error) == 0 &&
+           out.st_dev == error.st_dev && out.st_ino == error.st_ino;
+}
+
 static void print_statistics(const upg_generation *generation, const struct opened *opened,
                              const struct settings *settings)
 {
+    if (settings->log_level != LOG_QUIET && !isatty(STDOUT_FILENO) && streams_are_one())
+        fputc('\n', stderr); /* the text has no line end of its own */
     note("prompt: %zu tokens, %.1f tokens/s; answer: %zu tokens, %.1f tokens/s (%s); load: %.2f s; "
          "seed: %llu",
          generation->n_prompt_tokens, rate(generation->n_prompt_tokens, generation->prompt_seconds),
@@ -92,6 +107,7 @@ upg_status run_command(const struct settings *settings, upg_error *err)
     struct opened opened = {0};
     struct text text = {0};
     upg_tokens prompt = {0};
+    const upg_tokenizer *tokenizer = NULL;
     upg_status status = check_template_options(settings, err);
 
     if (status == UPG_OK)
@@ -99,7 +115,9 @@ upg_status run_command(const struct settings *settings, upg_error *err)
     if (status == UPG_OK)
         status = open_model(&opened, settings->model, settings, err);
     if (status == UPG_OK)
-        status = make_prompt(&prompt, upg_model_tokenizer(opened.model), &text, settings, err);
+        status = require_tokenizer(&opened, &tokenizer, err);
+    if (status == UPG_OK)
+        status = make_prompt(&prompt, tokenizer, &text, settings, err);
     if (status == UPG_OK)
         status = open_engine(&opened, (size_t)settings->context, settings, err);
     if (status == UPG_OK)
