@@ -23,6 +23,7 @@ enum {
     UPG_SCALE_BLOCK = 256, /* columns that share a gain and an activation scale; also the largest
                               Hadamard block */
     UPG_COL_UNIT = 64,     /* columns are padded to a multiple of this */
+    UPG_WINDOW_BITS = 6,   /* of each plane, whatever its rate */
     UPG_WEIGHT_LIMIT = 63  /* |v| at most */
 };
 

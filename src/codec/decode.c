@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_BITS = 6 }; /* of each plane */
-
 bool upg_packed_code_bytes(int k, size_t n_rows, size_t n_cols, size_t *n_bytes)
 {
     size_t rows, cols, n_weights, n_bits;
@@ -38,12 +36,12 @@ static unsigned window(const uint8_t *vectors, const uint8_t *previous, int rate
 {
     unsigned bits = 0;
 
-    for (int age = 0; age < WINDOW_BITS / rate; age++) {
+    for (int age = 0; age < UPG_WINDOW_BITS / rate; age++) {
         const int at = step - age;
         const unsigned s = at >= 0    ? symbol(vectors, rate, lane, at)
                            : previous ? symbol(previous, rate, lane, at + UPG_STEPS)
                                       : 0;
-        bits |= s << (WINDOW_BITS - rate * (age + 1));
+        bits |= s << (UPG_WINDOW_BITS - rate * (age + 1));
     }
     return bits;
 }
