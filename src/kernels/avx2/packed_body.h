@@ -1,0 +1,147 @@
+/* packed_body.h -- packed matrices with AVX2, for each way to decode and each way to multiply.
+ *
+ * The end of packed_*.c, which include a decoder and define multiply_add() and TILE_TOKENS.
+ * Weights are decoded as v + 64 for products of unsigned and signed bytes; 64 times the sum of the
+ * activations is taken off again.
+ *
+ *   one token   half a block at a time is decoded into 8 registers of 8 rows x 4 columns and
+ *               multiplied there; the 16 sums of a block are too many for registers
+ *   more        batch.h, with tiles of 32 rows x up to TILE_TOKENS tokens */
+#include "kernels/avx2/avx2.h"
+
+#include "kernels/chunk.h"
+
+#include <string.h>
+
+enum { OFFSET = 64, N_VECTORS = UPG_ROW_BLOCK / 8, TILE_VECTORS = 4 };
+
+/* The 4 activations of a column group for all 8 rows. */
+INLINE __m256i four_values(const int8_t *values)
+{
+    int32_t bits;
+
+    memcpy(&bits, values, sizeof bits);
+    return _mm256_set1_epi32(bits);
+}
+
+INLINE __m256i offset_of(const struct upg_q8_rows *x, size_t token, size_t h)
+{
+    return _mm256_set1_epi32(-OFFSET * x->sums[token * x->n_blocks + h]);
+}
+
+/* sum + scale * products, as kernels.h says. */
+INLINE void add_scaled(float *sum, __m256i products, const struct upg_q8_rows *x, size_t token,
+                       size_t h, float gain)
+{
+    const __m256 scale = _mm256_set1_ps(gain * x->scales[token * x->n_blocks + h]);
+
+    _mm256_store_ps(sum, _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), scale, _mm256_load_ps(sum)));
+}
+
+/* One token; k is a constant. */
+INLINE void multiply_one(int k, float *y, const struct upg_packed *w, const struct upg_q8_rows *x,
+                         size_t block_begin, size_t block_end)
+{
+    const struct decoder d = decoder_of(k, OFFSET);
+
+    for (size_t block = block_begin; block < block_end; block++) {
+        const uint8_t *codes = upg_codes_of(w, block);
+        const int8_t *values = x->values;
+        struct carry carry = left_edge();
+        _Alignas(64) float sums[UPG_ROW_BLOCK] = {0};
+
+        for (size_t h = 0; h < x->n_blocks; h++) {
+            __m256i products[N_VECTORS];
+
+            for (size_t i = 0; i < N_VECTORS; i++)
+                products[i] = offset_of(x, 0, h);
+            for (size_t g = upg_groups_of(w, h); g > 0; g--) {
+                const __m256i four = four_values(values);
+
+                for (int line = 0; line < k; line++)
+                    _mm_prefetch((const char *)codes + UPG_PREFETCH_BYTES + 64 * line, _MM_HINT_T0);
+                for (int half = 0; half < 2; half++) {
+                    __m256i weights[UPG_STEPS];
+
+                    decode_half(k, &d, codes, half, &carry.halves[half], weights);
+                    for (int i = 0; i < UPG_STEPS; i++)
+                        products[2 * i + half] =
+                            multiply_add(products[2 * i + half], weights[i], four);
+                }
+                codes += k * UPG_LANES;
+                values += UPG_COL_GROUP;
+            }
+            for (size_t i = 0; i < N_VECTORS; i++)
+                add_scaled(&sums[8 * i], products[i], x, 0, h, w->gain[h]);
+        }
+        store_rows(y + block * UPG_ROW_BLOCK, w->row_scale + block * UPG_ROW_BLOCK, sums);
+    }
+}
+
+/* 4 row vectors from number `first` on x n_tokens (a constant) tokens of a chunk; `lines` of the
+ * next chunk are prefetched with each column group. */
+INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token, size_t n_tokens,
+                          const uint8_t *next, size_t lines)
+{
+    const int8_t *weights = c->weights + first * c->n_groups * 32;
+    const size_t from = c->first_token + token;
+    const int8_t *values =
+        c->x->values + from * c->x->padded_cols + c->scale_block * UPG_SCALE_BLOCK;
+    __m256i products[TILE_VECTORS][TILE_TOKENS];
+
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t i = 0; i < TILE_VECTORS; i++)
+            products[i][t] = offset_of(c->x, from + t, c->scale_block);
+    for (size_t g = 0; g < c->n_groups; g++) {
+        __m256i four[TILE_TOKENS];
+
+        for (size_t t = 0; t < n_tokens; t++)
+            four[t] = four_values(values + t * c->x->padded_cols + g * UPG_COL_GROUP);
+        for (size_t i = 0; i < TILE_VECTORS; i++) {
+            const int8_t *from_group = weights + (i * c->n_groups + g) * 32;
+            const __m256i rows = _mm256_load_si256((const __m256i *)from_group);
+            for (size_t t = 0; t < n_tokens; t++)
+                products[i][t] = multiply_add(products[i][t], rows, four[t]);
+        }
+        for (size_t line = 0; line < lines; line++, next += 64)
+            _mm_prefetch((const char *)next, _MM_HINT_T1);
+    }
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t i = 0; i < TILE_VECTORS; i++)
+            add_scaled(&c->sums[token + t][8 * (first + i)], products[i][t], c->x, from + t,
+                       c->scale_block, c->gain);
+}
+
+static void multiply_chunk(const struct upg_chunk *c)
+{
+    size_t lines_left = c->n_lines;
+    const uint8_t *next = c->next;
+
+    for (size_t token = 0; token < c->n_tokens; token += TILE_TOKENS)
+        for (size_t first = 0; first < N_VECTORS; first += TILE_VECTORS) {
+            const size_t lines = lines_left > 0;
+            switch (c->n_tokens - token) {
+            case 1: multiply_tile(c, first, token, 1, next, lines); break;
+            case 2: multiply_tile(c, first, token, 2, next, lines); break;
+            default: multiply_tile(c, first, token, TILE_TOKENS, next, lines); break;
+            }
+            next += lines * c->n_groups * 64;
+            lines_left -= lines * c->n_groups;
+        }
+}
+
+#include "kernels/batch.h"
+
+static void packed_matmul(float *y, size_t y_stride, const struct upg_packed *w,
+                          const struct upg_q8_rows *x, size_t block_begin, size_t block_end,
+                          void *scratch)
+{
+    if (x->n_tokens > 1)
+        multiply_batch(y, y_stride, w, x, block_begin, block_end, scratch, OFFSET);
+    else if (w->k == 2)
+        multiply_one(2, y, w, x, block_begin, block_end);
+    else if (w->k == 3)
+        multiply_one(3, y, w, x, block_begin, block_end);
+    else
+        multiply_one(4, y, w, x, block_begin, block_end);
+}

@@ -1,0 +1,174 @@
+/* packed_body.h -- packed matrices with AVX-512, for each way to decode and each way to multiply.
+ *
+ * The end of packed_*.c, which include a decoder and define multiply_add().  Weights are decoded as
+ * v + 64 for products of unsigned and signed bytes; 64 times the sum of the activations is taken
+ * off again.
+ *
+ *   1 or 2 tokens   a block is decoded into 8 registers of 16 rows x 4 columns and multiplied there
+ *   more            batch.h, with tiles of 64 rows x up to 6 tokens */
+#include "kernels/avx512/avx512.h"
+
+#include "kernels/chunk.h"
+
+#include <string.h>
+
+enum { OFFSET = 64, TILE_VECTORS = 4, TILE_TOKENS = 6 };
+
+/* The 4 activations of a column group for all 16 rows. */
+INLINE __m512i four_values(const int8_t *values)
+{
+    int32_t bits;
+
+    memcpy(&bits, values, sizeof bits);
+    return _mm512_set1_epi32(bits);
+}
+
+INLINE __m512i offset_of(const struct upg_q8_rows *x, size_t token, size_t h)
+{
+    return _mm512_set1_epi32(-OFFSET * x->sums[token * x->n_blocks + h]);
+}
+
+/* sum + scale * products, as kernels.h says. */
+INLINE void add_scaled(float *sum, __m512i products, const struct upg_q8_rows *x, size_t token,
+                       size_t h, float gain)
+{
+    const __m512 scale = _mm512_set1_ps(gain * x->scales[token * x->n_blocks + h]);
+
+    _mm512_store_ps(sum, _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), scale, _mm512_load_ps(sum)));
+}
+
+/* k and n_tokens (1 or 2) are constants. */
+INLINE void multiply_few(int k, size_t n_tokens, float *y, size_t y_stride,
+                         const struct upg_packed *w, const struct upg_q8_rows *x,
+                         size_t block_begin, size_t block_end)
+{
+    const struct decoder d = decoder_of(k, OFFSET);
+
+    for (size_t block = block_begin; block < block_end; block++) {
+        const uint8_t *codes = upg_codes_of(w, block);
+        const int8_t *values = x->values;
+        struct carry carry = left_edge();
+        _Alignas(64) float sums[2][UPG_ROW_BLOCK];
+
+        memset(sums, 0, sizeof sums);
+        for (size_t h = 0; h < x->n_blocks; h++) {
+            __m512i products[2][UPG_STEPS];
+
+            for (size_t t = 0; t < n_tokens; t++)
+                for (size_t i = 0; i < UPG_STEPS; i++)
+                    products[t][i] = offset_of(x, t, h);
+            for (size_t g = upg_groups_of(w, h); g > 0; g--) {
+                __m512i weights[UPG_STEPS];
+
+                decode_block(k, &d, codes, &carry, weights);
+                for (int line = 0; line < k; line++)
+                    _mm_prefetch((const char *)codes + UPG_PREFETCH_BYTES + 64 * line, _MM_HINT_T0);
+                for (size_t t = 0; t < n_tokens; t++) {
+                    const __m512i four = four_values(values + t * x->padded_cols);
+                    for (size_t i = 0; i < UPG_STEPS; i++)
+                        products[t][i] = multiply_add(products[t][i], weights[i], four);
+                }
+                codes += k * UPG_LANES;
+                values += UPG_COL_GROUP;
+            }
+            for (size_t t = 0; t < n_tokens; t++)
+                for (size_t i = 0; i < UPG_STEPS; i++)
+                    add_scaled(&sums[t][16 * i], products[t][i], x, t, h, w->gain[h]);
+        }
+        for (size_t t = 0; t < n_tokens; t++)
+            store_rows(y + t * y_stride + block * UPG_ROW_BLOCK,
+                       w->row_scale + block * UPG_ROW_BLOCK, sums[t]);
+    }
+}
+
+/* 4 row vectors from number `first` on x n_tokens (a constant) tokens of a chunk; `lines` of the
+ * next chunk are prefetched with each column group. */
+INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token, size_t n_tokens,
+                          const uint8_t *next, size_t lines)
+{
+    const int8_t *weights = c->weights + first * c->n_groups * UPG_LANES;
+    const size_t from = c->first_token + token;
+    const int8_t *values =
+        c->x->values + from * c->x->padded_cols + c->scale_block * UPG_SCALE_BLOCK;
+    __m512i products[TILE_VECTORS][TILE_TOKENS];
+
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t i = 0; i < TILE_VECTORS; i++)
+            products[i][t] = offset_of(c->x, from + t, c->scale_block);
+    for (size_t g = 0; g < c->n_groups; g++) {
+        __m512i rows[TILE_VECTORS];
+
+        for (size_t i = 0; i < TILE_VECTORS; i++)
+            rows[i] = _mm512_load_si512(weights + (i * c->n_groups + g) * UPG_LANES);
+        for (size_t t = 0; t < n_tokens; t++) {
+            const __m512i four = four_values(values + t * c->x->padded_cols + g * UPG_COL_GROUP);
+            for (size_t i = 0; i < TILE_VECTORS; i++)
+                products[i][t] = multiply_add(products[i][t], rows[i], four);
+        }
+        for (size_t line = 0; line < lines; line++, next += 64)
+            _mm_prefetch((const char *)next, _MM_HINT_T1);
+    }
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t i = 0; i < TILE_VECTORS; i++)
+            add_scaled(&c->sums[token + t][16 * (first + i)], products[i][t], c->x, from + t,
+                       c->scale_block, c->gain);
+}
+
+static void multiply_tile_of(const struct upg_chunk *c, size_t first, size_t token, size_t n_tokens,
+                             const uint8_t *next, size_t lines)
+{
+    switch (n_tokens) {
+    case 1: multiply_tile(c, first, token, 1, next, lines); break;
+    case 2: multiply_tile(c, first, token, 2, next, lines); break;
+    case 3: multiply_tile(c, first, token, 3, next, lines); break;
+    case 4: multiply_tile(c, first, token, 4, next, lines); break;
+    case 5: multiply_tile(c, first, token, 5, next, lines); break;
+    default: multiply_tile(c, first, token, 6, next, lines); break;
+    }
+}
+
+/* Tokens of the next tile when `left` are left: 6, but no lone 1 or 2 at the end. */
+INLINE size_t tile_tokens(size_t left)
+{
+    return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left;
+}
+
+static void multiply_chunk(const struct upg_chunk *c)
+{
+    size_t lines_left = c->n_lines;
+    const uint8_t *next = c->next;
+
+    for (size_t token = 0, n; token < c->n_tokens; token += n) {
+        n = tile_tokens(c->n_tokens - token);
+        for (size_t first = 0; first < UPG_STEPS; first += TILE_VECTORS) {
+            const size_t tiles_left = 2; /* most of the codes with the first tiles */
+            const size_t lines =
+                (lines_left + tiles_left * c->n_groups - 1) / (tiles_left * c->n_groups);
+            multiply_tile_of(c, first, token, n, next, lines);
+            next += lines * c->n_groups * 64;
+            lines_left -= lines * c->n_groups < lines_left ? lines * c->n_groups : lines_left;
+        }
+    }
+}
+
+#include "kernels/batch.h"
+
+static void packed_matmul(float *y, size_t y_stride, const struct upg_packed *w,
+                          const struct upg_q8_rows *x, size_t block_begin, size_t block_end,
+                          void *scratch)
+{
+    if (x->n_tokens > 2)
+        multiply_batch(y, y_stride, w, x, block_begin, block_end, scratch, OFFSET);
+    else if (w->k == 2 && x->n_tokens == 1)
+        multiply_few(2, 1, y, y_stride, w, x, block_begin, block_end);
+    else if (w->k == 2)
+        multiply_few(2, 2, y, y_stride, w, x, block_begin, block_end);
+    else if (w->k == 3 && x->n_tokens == 1)
+        multiply_few(3, 1, y, y_stride, w, x, block_begin, block_end);
+    else if (w->k == 3)
+        multiply_few(3, 2, y, y_stride, w, x, block_begin, block_end);
+    else if (x->n_tokens == 1)
+        multiply_few(4, 1, y, y_stride, w, x, block_begin, block_end);
+    else
+        multiply_few(4, 2, y, y_stride, w, x, block_begin, block_end);
+}
