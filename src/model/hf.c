@@ -96,8 +96,6 @@ static upg_status read_config(struct hf *hf, upg_error *err)
         status = upg_config_stop_ids(hf->config, config_path, &model->stop_ids, err);
     if (status == UPG_OK)
         status = upg_config_stop_ids(hf->generation, generation_path, &model->stop_ids, err);
-    if (status == UPG_OK)
-        status = upg_config_check_family(&model->config, config_path, err);
     return status;
 }
 
