@@ -12,13 +12,28 @@
 #include <math.h>
 #include <string.h>
 
+static size_t count_tokens(const struct upg_dense_pass *pass)
+{
+    return pass->n_windows * pass->window;
+}
+
+static size_t heads_width(const struct upg_config *config)
+{
+    return config->n_heads * config->head_dim;
+}
+
+static size_t qkv_width(const struct upg_config *config)
+{
+    return (config->n_heads + 2 * config->n_kv_heads) * config->head_dim;
+}
+
 upg_status upg_dense_pass_init(struct upg_dense_pass *pass, const struct upg_config *config,
                                struct upg_pool *pool, size_t n_windows, size_t window,
-                               struct upg_arena *arena, upg_error *err)
+                               enum upg_dense_gradients gradients, struct upg_arena *arena,
+                               upg_error *err)
 {
     const size_t t = n_windows * window, n_pairs = config->rotary_dim / 2;
-    const size_t n_heads_dim = config->n_heads * config->head_dim;
-    const size_t n_qkv = (config->n_heads + 2 * config->n_kv_heads) * config->head_dim;
+    const size_t grad_t = gradients == UPG_DENSE_GRADIENTS ? t : 0;
     const struct {
         float **buffer;
         size_t n_rows, n_cols;
@@ -26,20 +41,20 @@ upg_status upg_dense_pass_init(struct upg_dense_pass *pass, const struct upg_con
         {&pass->cosine, window, n_pairs},
         {&pass->sine, window, n_pairs},
         {&pass->h1, t, config->d_model},
-        {&pass->qkv_out, t, n_qkv},
-        {&pass->qkv, t, n_qkv},
-        {&pass->heads, t, n_heads_dim},
+        {&pass->qkv_out, t, qkv_width(config)},
+        {&pass->qkv, t, qkv_width(config)},
+        {&pass->heads, t, heads_width(config)},
         {&pass->y, t, config->d_model},
         {&pass->h2, t, config->d_model},
         {&pass->gate_up, t, 2 * config->d_ff},
         {&pass->act, t, config->d_ff},
         {&pass->o_out, t, config->d_model},
         {&pass->down_out, t, config->d_model},
-        {&pass->d_h, t, config->d_model},
-        {&pass->d_qkv, t, n_qkv},
-        {&pass->d_heads, t, n_heads_dim},
-        {&pass->d_gate_up, t, 2 * config->d_ff},
-        {&pass->d_act, t, config->d_ff},
+        {&pass->d_h, grad_t, config->d_model},
+        {&pass->d_qkv, grad_t, qkv_width(config)},
+        {&pass->d_heads, grad_t, heads_width(config)},
+        {&pass->d_gate_up, grad_t, 2 * config->d_ff},
+        {&pass->d_act, grad_t, config->d_ff},
         {&pass->d_norm, 1, config->d_model},
         {&pass->scores, upg_pool_n_threads(pool) * 2 * window, window},
     };
@@ -360,41 +375,65 @@ static void attention_backward_heads(void *context, size_t thread, size_t n_thre
 
 /* ---- The layer ---- */
 
-static void observe(const struct upg_observer *observer, size_t layer, enum upg_linear_kind kind,
-                    const float *rows, size_t n_rows, size_t n_cols)
+void upg_dense_enter_attention(struct upg_dense_pass *pass, const struct upg_dense_weights *weights,
+                               const float *x)
 {
-    if (observer && observer->linear_input)
-        observer->linear_input(observer->context, layer, kind, rows, n_rows, n_cols, n_cols);
+    upg_dense_norm(pass->pool, pass->h1, x, weights->attention_norm, count_tokens(pass),
+                   pass->config->d_model, pass->config->norm_eps);
+}
+
+void upg_dense_attend(struct upg_dense_pass *pass, const struct upg_dense_weights *weights)
+{
+    struct rotate_job rotate = {pass, pass->qkv, 1.0f};
+
+    upg_gemm_xwt(pass->pool, pass->qkv_out, pass->h1, weights->qkv, count_tokens(pass),
+                 qkv_width(pass->config), pass->config->d_model);
+    memcpy(pass->qkv, pass->qkv_out,
+           count_tokens(pass) * qkv_width(pass->config) * sizeof *pass->qkv);
+    upg_pool_run(pass->pool, rotate_rows, &rotate);
+    upg_pool_run(pass->pool, attention_heads, pass);
+}
+
+void upg_dense_enter_mlp(struct upg_dense_pass *pass, const struct upg_dense_weights *weights,
+                         const float *x)
+{
+    const size_t d = pass->config->d_model;
+
+    upg_gemm_xwt(pass->pool, pass->o_out, pass->heads, weights->o, count_tokens(pass), d,
+                 heads_width(pass->config));
+    add(pass->pool, pass->y, x, pass->o_out, count_tokens(pass), d);
+    upg_dense_norm(pass->pool, pass->h2, pass->y, weights->mlp_norm, count_tokens(pass), d,
+                   pass->config->norm_eps);
+}
+
+void upg_dense_gate(struct upg_dense_pass *pass, const struct upg_dense_weights *weights)
+{
+    struct rows_job gate = {.out = pass->act,
+                            .a = pass->gate_up,
+                            .n_tokens = count_tokens(pass),
+                            .n = pass->config->d_ff};
+
+    upg_gemm_xwt(pass->pool, pass->gate_up, pass->h2, weights->gate_up, count_tokens(pass),
+                 2 * pass->config->d_ff, pass->config->d_model);
+    upg_pool_run(pass->pool, gate_rows, &gate);
+}
+
+void upg_dense_leave(struct upg_dense_pass *pass, const struct upg_dense_weights *weights,
+                     float *out)
+{
+    upg_gemm_xwt(pass->pool, pass->down_out, pass->act, weights->down, count_tokens(pass),
+                 pass->config->d_model, pass->config->d_ff);
+    add(pass->pool, out, pass->y, pass->down_out, count_tokens(pass), pass->config->d_model);
 }
 
 void upg_dense_forward(struct upg_dense_pass *pass, const struct upg_dense_weights *weights,
-                       const float *x, float *out, const struct upg_observer *observer,
-                       size_t layer)
+                       const float *x, float *out)
 {
-    const struct upg_config *config = pass->config;
-    const size_t t = pass->n_windows * pass->window, d = config->d_model;
-    const size_t n_heads_dim = config->n_heads * config->head_dim;
-    const size_t n_qkv = n_heads_dim + 2 * config->n_kv_heads * config->head_dim;
-    struct rotate_job rotate = {pass, pass->qkv, 1.0f};
-    struct rows_job gate = {.out = pass->act, .a = pass->gate_up, .n_tokens = t, .n = config->d_ff};
-
-    upg_dense_norm(pass->pool, pass->h1, x, weights->attention_norm, t, d, config->norm_eps);
-    observe(observer, layer, UPG_LINEAR_QKV, pass->h1, t, d);
-    upg_gemm_xwt(pass->pool, pass->qkv_out, pass->h1, weights->qkv, t, n_qkv, d);
-    memcpy(pass->qkv, pass->qkv_out, t * n_qkv * sizeof *pass->qkv);
-    upg_pool_run(pass->pool, rotate_rows, &rotate);
-    upg_pool_run(pass->pool, attention_heads, pass);
-    observe(observer, layer, UPG_LINEAR_O, pass->heads, t, n_heads_dim);
-    upg_gemm_xwt(pass->pool, pass->o_out, pass->heads, weights->o, t, d, n_heads_dim);
-    add(pass->pool, pass->y, x, pass->o_out, t, d);
-
-    upg_dense_norm(pass->pool, pass->h2, pass->y, weights->mlp_norm, t, d, config->norm_eps);
-    observe(observer, layer, UPG_LINEAR_GATE_UP, pass->h2, t, d);
-    upg_gemm_xwt(pass->pool, pass->gate_up, pass->h2, weights->gate_up, t, 2 * config->d_ff, d);
-    upg_pool_run(pass->pool, gate_rows, &gate);
-    observe(observer, layer, UPG_LINEAR_DOWN, pass->act, t, config->d_ff);
-    upg_gemm_xwt(pass->pool, pass->down_out, pass->act, weights->down, t, d, config->d_ff);
-    add(pass->pool, out, pass->y, pass->down_out, t, d);
+    upg_dense_enter_attention(pass, weights, x);
+    upg_dense_attend(pass, weights);
+    upg_dense_enter_mlp(pass, weights, x);
+    upg_dense_gate(pass, weights);
+    upg_dense_leave(pass, weights, out);
 }
 
 static void visit_linear(const struct upg_gradient_visitor *visitor, enum upg_linear_kind kind,
@@ -409,9 +448,7 @@ void upg_dense_backward(struct upg_dense_pass *pass, const struct upg_dense_weig
                         const float *x, float *d_out, const struct upg_gradient_visitor *visitor)
 {
     const struct upg_config *config = pass->config;
-    const size_t t = pass->n_windows * pass->window, d = config->d_model;
-    const size_t n_heads_dim = config->n_heads * config->head_dim;
-    const size_t n_qkv = n_heads_dim + 2 * config->n_kv_heads * config->head_dim;
+    const size_t t = count_tokens(pass), d = config->d_model;
     struct rotate_job rotate = {pass, pass->d_qkv, -1.0f};
     struct rows_job gate = {.out = pass->d_gate_up,
                             .a = pass->gate_up,
@@ -432,11 +469,11 @@ void upg_dense_backward(struct upg_dense_pass *pass, const struct upg_dense_weig
         visitor->norm(visitor->context, 1, pass->d_norm);
 
     /* y = x + Wo heads: d_out is now the gradient of y, so of o's output and of x */
-    upg_gemm_dyw(pass->pool, pass->d_heads, d_out, weights->o, t, d, n_heads_dim);
+    upg_gemm_dyw(pass->pool, pass->d_heads, d_out, weights->o, t, d, heads_width(config));
     visit_linear(visitor, UPG_LINEAR_O, pass->heads, pass->o_out, d_out, pass->d_heads, t);
     upg_pool_run(pass->pool, attention_backward_heads, pass);
     upg_pool_run(pass->pool, rotate_rows, &rotate);
-    upg_gemm_dyw(pass->pool, pass->d_h, pass->d_qkv, weights->qkv, t, n_qkv, d);
+    upg_gemm_dyw(pass->pool, pass->d_h, pass->d_qkv, weights->qkv, t, qkv_width(config), d);
     visit_linear(visitor, UPG_LINEAR_QKV, pass->h1, pass->qkv_out, pass->d_qkv, pass->d_h, t);
     upg_dense_norm_backward(pass->pool, d_out, pass->d_norm, pass->d_h, x, weights->attention_norm,
                             t, d, config->norm_eps);

@@ -9,7 +9,7 @@
 #define UPG_COMPRESS_DENSE_LAYER_H
 
 #include "base/pool.h"
-#include "engine/observe.h"
+#include "engine/observe.h" /* enum upg_linear_kind */
 #include "engine/rope.h"
 #include "model/model.h"
 
@@ -46,10 +46,13 @@ struct upg_dense_pass {
     size_t max_tokens;                                /* T that there is room for */
 };
 
+enum upg_dense_gradients { UPG_DENSE_FORWARD_ONLY, UPG_DENSE_GRADIENTS };
+
 /* Buffers for n_windows windows of `window` tokens, in the arena. */
 upg_status upg_dense_pass_init(struct upg_dense_pass *pass, const struct upg_config *config,
                                struct upg_pool *pool, size_t n_windows, size_t window,
-                               struct upg_arena *arena, upg_error *err);
+                               enum upg_dense_gradients gradients, struct upg_arena *arena,
+                               upg_error *err);
 
 /* Which of the four linear maps, or norms, a visitor is shown. */
 struct upg_gradient_visitor {
@@ -62,11 +65,24 @@ struct upg_gradient_visitor {
     void (*norm)(void *context, int is_mlp, const float *gradient);
 };
 
-/* out[T, d_model] = layer(x[T, d_model]); out may be x only if no backward pass follows.
- * observer (may be NULL) sees the inputs of the linear maps. */
+/* The layer in five steps, so that the compressor can replace a map's weights between the moment
+ * when its inputs are known and the moment when it is applied:
+ *   enter_attention  h1 from x          attend  qkv, heads from h1
+ *   enter_mlp        y, h2 from heads   gate    gate_up, act from h2     leave  out from act and y
+ */
+void upg_dense_enter_attention(struct upg_dense_pass *pass, const struct upg_dense_weights *weights,
+                               const float *x);
+void upg_dense_attend(struct upg_dense_pass *pass, const struct upg_dense_weights *weights);
+void upg_dense_enter_mlp(struct upg_dense_pass *pass, const struct upg_dense_weights *weights,
+                         const float *x);
+void upg_dense_gate(struct upg_dense_pass *pass, const struct upg_dense_weights *weights);
+void upg_dense_leave(struct upg_dense_pass *pass, const struct upg_dense_weights *weights,
+                     float *out);
+
+/* All five: out[T, d_model] = layer(x[T, d_model]); out may be x only if no backward pass follows.
+ */
 void upg_dense_forward(struct upg_dense_pass *pass, const struct upg_dense_weights *weights,
-                       const float *x, float *out, const struct upg_observer *observer,
-                       size_t layer);
+                       const float *x, float *out);
 
 /* Gradient of the loss: d_out[T, d_model] becomes the gradient with respect to x, in place.  The
  * last call of upg_dense_forward() must have been for the same weights and x. */

@@ -55,7 +55,8 @@ static void set_up(struct fixture *f, size_t n_threads)
     memset(f, 0, sizeof *f);
     upg_gemm_init();
     assert_ok(upg_pool_new(&f->pool, n_threads, &err), err);
-    assert_ok(upg_dense_pass_init(&f->pass, &config, f->pool, WINDOWS, WINDOW, &f->arena, &err),
+    assert_ok(upg_dense_pass_init(&f->pass, &config, f->pool, WINDOWS, WINDOW, UPG_DENSE_GRADIENTS,
+                                  &f->arena, &err),
               err);
     for (size_t i = 0; i < 6; i++) {
         const int is_norm = i == 0 || i == 3;
@@ -82,7 +83,7 @@ static double loss(struct fixture *f)
     const struct upg_dense_weights weights = weights_of(f);
     double sum = 0.0;
 
-    upg_dense_forward(&f->pass, &weights, f->x, f->out, NULL, 0);
+    upg_dense_forward(&f->pass, &weights, f->x, f->out);
     for (size_t i = 0; i < TOKENS * config.d_model; i++)
         sum += (double)f->out[i] * (double)f->probe[i];
     return sum;

@@ -1,0 +1,443 @@
+/* encode_map.c -- LDLQ with the trellis code as its quantizer.
+ *
+ * Row blocks are independent.  In each, G columns are encoded at a time, looking some groups ahead;
+ * the errors of all columns so far correct the targets of those to the right:
+ *
+ *     target[:, j] = w[:, j] + sum over encoded columns i of (w - v)[:, i] M[i, j]
+ *
+ * in table units, with H = M D M^T (factor.h).  Chee et al. 2023 (QuIP), section 3; the block form
+ * and the transform as in Tseng et al. 2024 (QTIP).  Measured against per-column feedback:
+ * docs/quality.md. */
+#include "compress/encode_map.h"
+
+#include "base/arena.h"
+#include "base/half.h"
+#include "base/random.h"
+#include "codec/scale.h"
+#include "compress/factor.h"
+#include "compress/rotate.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct encoding {
+    struct upg_coded_map *map;
+    const struct upg_coded_part *part;
+    const float *w;            /* [padded_rows, padded_cols] the part, transformed */
+    const float *hessian;      /* [padded_cols, padded_cols] factorised, NULL: no feedback */
+    const float *inverse_gain; /* [n_blocks] */
+    const struct upg_effort *effort;
+    struct upg_encoder **encoders; /* [n_threads] */
+    float *scratch; /* [n_threads, 2, UPG_ROW_BLOCK, padded_cols] targets and errors */
+    double *energy, *error, *weighted; /* [row blocks] sums for the report */
+    upg_status *status;                /* [n_threads] */
+    upg_error *errors;                 /* [n_threads] */
+};
+
+/* w in table units; a row of scale 0 is encoded as 0. */
+static void set_targets(const struct encoding *e, size_t row, float *targets)
+{
+    const size_t n = e->map->padded_cols;
+
+    for (size_t r = 0; r < UPG_ROW_BLOCK; r++) {
+        const float scale = upg_f16_to_f32(e->part->row_scale[row + r]);
+        const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+        const float *w = e->w + (row + r) * n;
+        for (size_t c = 0; c < n; c++)
+            targets[r * n + c] = w[c] * inverse * e->inverse_gain[c / UPG_SCALE_BLOCK];
+    }
+}
+
+/* The squared errors that the feedback could not remove: e D e^T of one block of columns, where e
+ * is target - value. */
+static double block_loss(const float *errors, size_t n, const float *hessian, size_t col,
+                         size_t width)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < width; i++)
+        for (size_t j = 0; j < width; j++)
+            sum += (double)errors[col + i] * (double)errors[col + j] *
+                   (double)hessian[(col + i) * n + col + j];
+    return sum;
+}
+
+/* Row block `block`: encode column by column, feeding errors back. */
+static upg_status encode_row_block(const struct encoding *e, size_t block, size_t thread)
+{
+    const size_t n = e->map->padded_cols, row = block * UPG_ROW_BLOCK;
+    const size_t width = e->effort->commit_groups * UPG_COL_GROUP;
+    const size_t block_bytes = (size_t)(UPG_LANES * e->part->k);
+    float *targets = e->scratch + thread * 2 * UPG_ROW_BLOCK * n;
+    float *errors = targets + UPG_ROW_BLOCK * n; /* of what is fed back: original target - value */
+    uint8_t *codes = e->part->codes + row / UPG_ROW_BLOCK * (n / UPG_COL_GROUP) * block_bytes;
+    int8_t values[UPG_ROW_BLOCK * 64];
+    struct upg_lanes lanes = {{0}};
+
+    set_targets(e, row, targets);
+    memcpy(errors, targets, UPG_ROW_BLOCK * n * sizeof *errors);
+    for (size_t col = 0; col < n; col += width) {
+        const size_t known = (n - col) / UPG_COL_GROUP;
+        const size_t wanted = e->effort->commit_groups + e->effort->look_ahead_groups;
+        const upg_status status = upg_encoder_commit(
+            e->encoders[thread], &lanes, targets + col, n, e->effort->commit_groups,
+            known < wanted ? known : wanted, codes + col / UPG_COL_GROUP * block_bytes, values,
+            &e->errors[thread]);
+        if (status != UPG_OK)
+            return status;
+        for (size_t r = 0; r < UPG_ROW_BLOCK; r++) {
+            const float scale = upg_f16_to_f32(e->part->row_scale[row + r]);
+            float *target = targets + r * n;
+            for (size_t c = col; c < col + width; c++) {
+                const float v = (float)values[r * width + c - col];
+                const float unit = scale / e->inverse_gain[c / UPG_SCALE_BLOCK];
+                e->part->values[(row + r) * n + c] = values[r * width + c - col];
+                target[c] -= v; /* what feedback could not remove */
+                errors[r * n + c] -= v;
+                e->energy[block] +=
+                    (double)e->w[(row + r) * n + c] * (double)e->w[(row + r) * n + c];
+                e->error[block] +=
+                    (double)(errors[r * n + c] * unit) * (double)(errors[r * n + c] * unit);
+            }
+            if (e->hessian)
+                e->weighted[block] +=
+                    (double)scale * (double)scale * block_loss(target, n, e->hessian, col, width);
+        }
+        if (e->hessian && col + width < n)
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, UPG_ROW_BLOCK,
+                        (int)(n - col - width), (int)width, 1.0f, errors + col, (int)n,
+                        e->hessian + col * n + col + width, (int)n, 1.0f, targets + col + width,
+                        (int)n);
+    }
+    return UPG_OK;
+}
+
+static void encode_row_blocks(void *context, size_t thread, size_t n_threads)
+{
+    const struct encoding *e = context;
+    const size_t n_row_blocks = e->part->padded_rows / UPG_ROW_BLOCK;
+
+    for (size_t block = thread; block < n_row_blocks && e->status[thread] == UPG_OK;
+         block += n_threads)
+        e->status[thread] = encode_row_block(e, block, thread);
+}
+
+/* Encode one part with encoders of its k. */
+static upg_status encode_part(struct encoding *e, struct upg_pool *pool, upg_error *err)
+{
+    const size_t n_threads = upg_pool_n_threads(pool);
+    const size_t max_groups = e->effort->commit_groups + e->effort->look_ahead_groups;
+    upg_status status = UPG_OK;
+
+    for (size_t i = 0; i < n_threads && status == UPG_OK; i++)
+        status = upg_encoder_new(&e->encoders[i], e->part->k, max_groups, NULL, err);
+    if (status == UPG_OK)
+        upg_pool_run(pool, encode_row_blocks, e);
+    for (size_t i = 0; i < n_threads; i++) {
+        if (status == UPG_OK && e->status[i] != UPG_OK) {
+            status = e->status[i];
+            if (err)
+                *err = e->errors[i];
+        }
+        upg_encoder_free(e->encoders[i]);
+        e->encoders[i] = NULL;
+    }
+    return status;
+}
+
+/* tr(W H W^T) of rows w[n_rows, n], h symmetric. */
+struct quadratic {
+    const float *w, *h;
+    size_t n_rows, n;
+    float *scratch; /* [n_threads, UPG_ROW_BLOCK, n] */
+    double *sums;   /* [row blocks] */
+};
+
+static void quadratic_blocks(void *context, size_t thread, size_t n_threads)
+{
+    const struct quadratic *q = context;
+    float *wh = q->scratch + thread * 2 * UPG_ROW_BLOCK * q->n;
+
+    for (size_t block = thread; block < q->n_rows / UPG_ROW_BLOCK; block += n_threads) {
+        const float *w = q->w + block * UPG_ROW_BLOCK * q->n;
+        q->sums[block] = 0.0;
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, UPG_ROW_BLOCK, (int)q->n, (int)q->n,
+                    1.0f, w, (int)q->n, q->h, (int)q->n, 0.0f, wh, (int)q->n);
+        for (size_t i = 0; i < UPG_ROW_BLOCK * q->n; i++)
+            q->sums[block] += (double)wh[i] * (double)w[i];
+    }
+}
+
+static double sum_of(const double *values, size_t n)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += values[i];
+    return sum;
+}
+
+/* Copy the part's rows into a padded matrix and transform both sides. */
+static void transform_part(struct upg_pool *pool, const struct upg_coded_map *map,
+                           const struct upg_coded_part *part, const float *w, float *out)
+{
+    for (size_t r = 0; r < part->n_rows; r++)
+        memcpy(out + r * map->padded_cols, w + r * map->n_cols, map->n_cols * sizeof *out);
+    upg_rotate_rows(pool, out, part->n_rows, map->padded_cols, map->seed_in);
+    if (part->has_output_transform)
+        upg_rotate_columns(pool, out, part->padded_rows, map->padded_cols, part->seed_out);
+}
+
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+/* Sizes, seeds and memory of the map. */
+static upg_status prepare_map(struct upg_coded_map *map, uint64_t seed, bool output_transform,
+                              upg_error *err)
+{
+    map->padded_cols = round_up(map->n_cols, UPG_COL_UNIT);
+    map->n_blocks = (map->padded_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
+    map->seed_in = upg_splitmix64(seed);
+    map->gain = calloc(map->n_blocks, sizeof *map->gain);
+    if (!map->gain)
+        return upg_fail_memory(err, "gains", map->n_blocks * sizeof *map->gain);
+    for (size_t i = 0; i < map->n_parts; i++) {
+        struct upg_coded_part *part = &map->part[i];
+        size_t n_bytes;
+
+        part->padded_rows = round_up(part->n_rows, UPG_ROW_BLOCK);
+        part->has_output_transform = output_transform && part->padded_rows == part->n_rows;
+        part->seed_out = upg_splitmix64(seed + 1 + i);
+        if (!upg_packed_code_bytes(part->k, part->n_rows, map->n_cols, &n_bytes))
+            return upg_fail_memory(err, "codes", SIZE_MAX);
+        part->codes = upg_aligned_alloc(n_bytes, 1);
+        part->row_scale = calloc(part->padded_rows, sizeof *part->row_scale);
+        part->values = upg_aligned_alloc(part->padded_rows, map->padded_cols);
+        if (!part->codes || !part->row_scale || !part->values)
+            return upg_fail_memory(err, "codes", n_bytes);
+    }
+    return UPG_OK;
+}
+
+/* Gains from all rows together, row scales from the sigma of each part's k.
+ * w [sum of padded_rows, padded_cols], transformed. */
+static upg_status fit_map_scales(struct upg_coded_map *map, const float *w, upg_error *err)
+{
+    const float sigma = upg_code_of(map->part[0].k)->sigma;
+    size_t n_rows = 0, row = 0;
+    uint16_t *row_scale;
+    upg_status status;
+
+    for (size_t i = 0; i < map->n_parts; i++)
+        n_rows += map->part[i].padded_rows;
+    row_scale = malloc(n_rows * sizeof *row_scale);
+    if (!row_scale)
+        return upg_fail_memory(err, "row scales", n_rows * sizeof *row_scale);
+    status = upg_fit_scales(map->part[0].k, w, n_rows, map->padded_cols, row_scale, map->gain, err);
+    for (size_t i = 0; i < map->n_parts && status == UPG_OK; i++) {
+        struct upg_coded_part *part = &map->part[i];
+        const float factor = sigma / upg_code_of(part->k)->sigma;
+        for (size_t r = 0; r < part->padded_rows; r++, row++)
+            part->row_scale[r] =
+                i == 0 ? row_scale[row] : upg_f32_to_f16(upg_f16_to_f32(row_scale[row]) * factor);
+    }
+    free(row_scale);
+    return status;
+}
+
+/* hessian -> rotated, padded copy in h, in the units of targets (columns times gains). */
+static void transform_hessian(struct upg_pool *pool, const struct upg_coded_map *map,
+                              const float *hessian, float *h)
+{
+    const size_t n = map->padded_cols;
+
+    memset(h, 0, n * n * sizeof *h);
+    for (size_t i = 0; i < map->n_cols; i++)
+        memcpy(h + i * n, hessian + i * map->n_cols, map->n_cols * sizeof *h);
+    upg_rotate_symmetric(pool, h, n, map->seed_in);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j <= i; j++) { /* rounding left it not quite symmetric */
+            const float mean = 0.5f * (h[i * n + j] + h[j * n + i]);
+            h[i * n + j] = h[j * n + i] = mean;
+        }
+}
+
+static void scale_hessian(const struct upg_coded_map *map, float *h)
+{
+    const size_t n = map->padded_cols;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            h[i * n + j] *= map->gain[i / UPG_SCALE_BLOCK] * map->gain[j / UPG_SCALE_BLOCK];
+}
+
+upg_status upg_encode_map(struct upg_pool *pool, struct upg_coded_map *map, const float *w,
+                          const float *hessian, uint64_t seed, bool output_transform,
+                          double damping, const struct upg_effort *effort, upg_error *err)
+{
+    const size_t n_threads = upg_pool_n_threads(pool);
+    struct encoding e = {.map = map, .effort = effort};
+    float *transformed = NULL, *h = NULL, *inverse_gain = NULL;
+    double *sums = NULL, *signal = NULL;
+    size_t n_rows = 0, row = 0, source_row = 0, n;
+    upg_status status = prepare_map(map, seed, output_transform, err);
+
+    if (status != UPG_OK)
+        return status;
+    n = map->padded_cols;
+    for (size_t i = 0; i < map->n_parts; i++)
+        n_rows += map->part[i].padded_rows;
+    transformed = upg_aligned_alloc(n_rows * n, sizeof *transformed);
+    h = hessian ? upg_aligned_alloc(n * n, sizeof *h) : NULL;
+    inverse_gain = calloc(map->n_blocks, sizeof *inverse_gain);
+    sums = calloc(4 * n_rows / UPG_ROW_BLOCK, sizeof *sums);
+    e.encoders = calloc(n_threads, sizeof *e.encoders);
+    e.status = calloc(n_threads, sizeof *e.status);
+    e.errors = calloc(n_threads, sizeof *e.errors);
+    e.scratch = upg_aligned_alloc(n_threads * 2 * UPG_ROW_BLOCK * n, sizeof *e.scratch);
+    if (!transformed || (hessian && !h) || !inverse_gain || !sums || !e.encoders || !e.status ||
+        !e.errors || !e.scratch) {
+        status = upg_fail_memory(err, "a matrix to compress", n_rows * n * sizeof *transformed);
+        goto done;
+    }
+    for (size_t i = 0; i < map->n_parts; i++) {
+        transform_part(pool, map, &map->part[i], w + source_row * map->n_cols,
+                       transformed + row * n);
+        row += map->part[i].padded_rows;
+        source_row += map->part[i].n_rows;
+    }
+    status = fit_map_scales(map, transformed, err);
+    if (status != UPG_OK)
+        goto done;
+    for (size_t i = 0; i < map->n_blocks; i++)
+        inverse_gain[i] = 1.0f / map->gain[i];
+
+    signal = sums;
+    if (hessian) {
+        struct quadratic q = {transformed, h, n_rows, n, e.scratch, signal};
+        transform_hessian(pool, map, hessian, h);
+        upg_pool_run(pool, quadratic_blocks, &q);
+        scale_hessian(map, h);
+        status = upg_factorise(pool, h, n, effort->commit_groups * UPG_COL_GROUP, damping,
+                               &map->damping, err);
+        if (status != UPG_OK)
+            goto done;
+    }
+    e.hessian = h;
+    e.inverse_gain = inverse_gain;
+    row = 0;
+    for (size_t i = 0; i < map->n_parts && status == UPG_OK; i++) {
+        const size_t n_row_blocks = map->part[i].padded_rows / UPG_ROW_BLOCK;
+        e.part = &map->part[i];
+        e.w = transformed + row * n;
+        e.energy = sums + n_rows / UPG_ROW_BLOCK;
+        e.error = e.energy + n_rows / UPG_ROW_BLOCK;
+        e.weighted = e.error + n_rows / UPG_ROW_BLOCK;
+        memset(e.energy, 0, 3 * n_rows / UPG_ROW_BLOCK * sizeof *e.energy);
+        status = encode_part(&e, pool, err);
+        if (status == UPG_OK) {
+            const double energy = sum_of(e.energy, n_row_blocks);
+            const double all = sum_of(signal + row / UPG_ROW_BLOCK, n_row_blocks);
+            map->part[i].nmse = energy > 0.0 ? sum_of(e.error, n_row_blocks) / energy : 0.0;
+            map->part[i].proxy_loss =
+                hessian && all > 0.0 ? sum_of(e.weighted, n_row_blocks) / all : map->part[i].nmse;
+        }
+        row += map->part[i].padded_rows;
+    }
+done:
+    free(transformed);
+    free(h);
+    free(inverse_gain);
+    free(sums);
+    free(e.encoders);
+    free(e.status);
+    free(e.errors);
+    free(e.scratch);
+    return status;
+}
+
+void upg_coded_map_clear(struct upg_coded_map *map)
+{
+    for (size_t i = 0; i < map->n_parts; i++) {
+        free(map->part[i].codes);
+        free(map->part[i].row_scale);
+        free(map->part[i].values);
+        map->part[i].codes = NULL;
+        map->part[i].row_scale = NULL;
+        map->part[i].values = NULL;
+    }
+    free(map->gain);
+    map->gain = NULL;
+}
+
+struct upg_packed upg_coded_part_packed(const struct upg_coded_map *map, size_t i)
+{
+    const struct upg_coded_part *part = &map->part[i];
+
+    return (struct upg_packed){.k = part->k,
+                               .n_rows = part->n_rows,
+                               .n_cols = map->n_cols,
+                               .padded_rows = part->padded_rows,
+                               .padded_cols = map->padded_cols,
+                               .codes = part->codes,
+                               .row_scale = part->row_scale,
+                               .gain = map->gain,
+                               .seed_in = map->seed_in,
+                               .seed_out = part->seed_out,
+                               .has_output_transform = part->has_output_transform};
+}
+
+size_t upg_coded_map_scratch(const struct upg_coded_map *map)
+{
+    size_t rows = 0;
+
+    for (size_t i = 0; i < map->n_parts; i++)
+        if (map->part[i].padded_rows > rows)
+            rows = map->part[i].padded_rows;
+    return rows * map->padded_cols;
+}
+
+struct scaling {
+    const struct upg_coded_map *map;
+    const struct upg_coded_part *part;
+    const float *row_scale, *gain;
+    float *out;
+};
+
+static void scale_values(void *context, size_t thread, size_t n_threads)
+{
+    const struct scaling *s = context;
+    const size_t n = s->map->padded_cols;
+
+    for (size_t r = thread; r < s->part->padded_rows; r += n_threads) {
+        const float scale = s->row_scale ? s->row_scale[r] : upg_f16_to_f32(s->part->row_scale[r]);
+        for (size_t c = 0; c < n; c++)
+            s->out[r * n + c] =
+                scale * s->gain[c / UPG_SCALE_BLOCK] * (float)s->part->values[r * n + c];
+    }
+}
+
+void upg_coded_map_expand(struct upg_pool *pool, const struct upg_coded_map *map,
+                          const float *row_scale, const float *gain, float *out, float *scratch)
+{
+    const size_t n = map->padded_cols;
+
+    for (size_t i = 0; i < map->n_parts; i++) {
+        const struct upg_coded_part *part = &map->part[i];
+        struct scaling scaling = {map, part, row_scale, gain ? gain : map->gain, scratch};
+
+        upg_pool_run(pool, scale_values, &scaling);
+        if (part->has_output_transform)
+            upg_rotate_columns_back(pool, scratch, part->padded_rows, n, part->seed_out);
+        upg_rotate_rows_back(pool, scratch, part->n_rows, n, map->seed_in);
+        for (size_t r = 0; r < part->n_rows; r++)
+            memcpy(out + r * map->n_cols, scratch + r * n, map->n_cols * sizeof *out);
+        out += part->n_rows * map->n_cols;
+        if (row_scale)
+            row_scale += part->padded_rows;
+    }
+}

@@ -1,0 +1,63 @@
+/* encode_map.h -- compress one linear map: transform, scales, error feedback, codes. */
+#ifndef UPG_COMPRESS_ENCODE_MAP_H
+#define UPG_COMPRESS_ENCODE_MAP_H
+
+#include "base/pool.h"
+#include "codec/codec.h"
+#include "codec/encoder.h"
+
+#include <stdbool.h>
+
+/* One part of a map: rows that share their bits.  Parts share the input side of the transform and
+ * the gains, so that one rotated and quantized row of activations serves them all. */
+struct upg_coded_part {
+    int k;              /* 2, 3, 4 */
+    size_t n_rows;      /* set by the caller */
+    size_t padded_rows; /* the rest is set here */
+    bool has_output_transform;
+    uint64_t seed_out;
+    uint8_t *codes;      /* upg_packed_code_bytes(), owned: free() */
+    uint16_t *row_scale; /* [padded_rows], owned */
+    int8_t *values;      /* [padded_rows, padded_cols] decoded, owned */
+    double nmse;         /* squared error over squared weights */
+    double proxy_loss;   /* tr(E H E^T) / tr(W H W^T); equals nmse without a Hessian */
+};
+
+enum { UPG_MAX_CODED_PARTS = 3 };
+
+struct upg_coded_map {
+    size_t n_parts, n_cols, padded_cols, n_blocks;
+    uint64_t seed_in;
+    float *gain;    /* [n_blocks], owned */
+    double damping; /* of the Hessian, as used; 0 without one */
+    struct upg_coded_part part[UPG_MAX_CODED_PARTS];
+};
+
+/* Encode w[sum of n_rows, n_cols] (row-major, read only).
+ *
+ *   map      part[].k, n_rows, n_parts and n_cols set, the rest zero; freed by
+ * upg_coded_map_clear() also after a failure hessian  [n_cols, n_cols] mean of x x^T over the
+ * calibration rows; NULL: no feedback. seed     of the signs; the parts' seed_out follow from it
+ *   output_transform  false for embeddings, whose rows must decode alone
+ *   damping  as for upg_factorise()
+ *
+ * Deterministic for any number of threads.  UPG_ERR_ARGUMENT if a weight is not finite. */
+upg_status upg_encode_map(struct upg_pool *pool, struct upg_coded_map *map, const float *w,
+                          const float *hessian, uint64_t seed, bool output_transform,
+                          double damping, const struct upg_effort *effort, upg_error *err);
+
+void upg_coded_map_clear(struct upg_coded_map *map);
+
+/* The packed form of part i; borrows the map's memory. */
+struct upg_packed upg_coded_part_packed(const struct upg_coded_map *map, size_t i);
+
+/* What the codes mean, in the original basis: out[sum of n_rows, n_cols].  row_scale (may be NULL:
+ * those of the map) [sum of padded_rows] and gain replace the stored ones, for tuning.
+ * scratch: [largest padded_rows, padded_cols] floats. */
+void upg_coded_map_expand(struct upg_pool *pool, const struct upg_coded_map *map,
+                          const float *row_scale, const float *gain, float *out, float *scratch);
+
+/* Floats of scratch that upg_coded_map_expand() needs. */
+size_t upg_coded_map_scratch(const struct upg_coded_map *map);
+
+#endif
