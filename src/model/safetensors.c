@@ -260,6 +260,7 @@ upg_status upg_safetensors_read(struct upg_safetensors *directory, const char *w
                                 const uint8_t *bytes, size_t n_bytes, struct upg_arena *arena,
                                 upg_error *err)
 {
+    static const char lfs[] = "version https://git-lfs";
     uint64_t length = 0;
     const char *text;
     json_t *header;
@@ -271,6 +272,10 @@ upg_status upg_safetensors_read(struct upg_safetensors *directory, const char *w
         return upg_fail(err, UPG_ERR_FORMAT,
                         "%s: has %zu bytes, too few for a safetensors file; download it again",
                         where, n_bytes);
+    if (n_bytes >= sizeof lfs - 1 && memcmp(bytes, lfs, sizeof lfs - 1) == 0)
+        return upg_fail(err, UPG_ERR_FORMAT,
+                        "%s: is a pointer of git-lfs, not the file itself; run 'git lfs pull'",
+                        where);
     for (int i = 7; i >= 0; i--)
         length = length << 8 | bytes[i];
     if (length > UPG_SAFETENSORS_MAX_HEADER || length > n_bytes - 8)

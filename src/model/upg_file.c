@@ -106,8 +106,10 @@ static const void *take_as(struct reader *r, const char *name, const char *compo
         return NULL;
     if (tensor->dtype != dtype || tensor->n_dims != (n_cols ? 2u : 1u) ||
         tensor->shape[0] != n_rows || (n_cols && tensor->shape[1] != n_cols)) {
-        upg_fail(err, UPG_ERR_FORMAT, "%s: tensor %s: is not %s [%zu, %zu]", r->where, tensor->name,
-                 upg_dtype_name(dtype), n_rows, n_cols ? n_cols : 1);
+        upg_fail(err, UPG_ERR_FORMAT,
+                 "%s: tensor %s: is %s with %zu dimensions and %zu values, must be %s [%zu, %zu]",
+                 r->where, tensor->name, upg_dtype_name(tensor->dtype), tensor->n_dims,
+                 tensor->n_values, upg_dtype_name(dtype), n_rows, n_cols ? n_cols : 1);
         return NULL;
     }
     return tensor->data;
@@ -123,7 +125,7 @@ static upg_status read_norm(struct reader *r, const struct upg_norm *norm, size_
         return UPG_ERR_FORMAT;
     if (tensor->n_dims != 1 || tensor->shape[0] != n ||
         (tensor->dtype != UPG_DTYPE_F32 && tensor->dtype != UPG_DTYPE_BF16))
-        return upg_fail(err, UPG_ERR_FORMAT, "%s: tensor %s: is not F32 or BF16 [%zu]", r->where,
+        return upg_fail(err, UPG_ERR_FORMAT, "%s: tensor %s: must be F32 or BF16 [%zu]", r->where,
                         norm->name, n);
     values = upg_arena_alloc(&r->model->arena, n, sizeof *values);
     if (!values)
@@ -306,7 +308,7 @@ static upg_status read_tokenizer(struct reader *r, upg_error *err)
     if (!tensor)
         return UPG_OK;
     if (tensor->dtype != UPG_DTYPE_U8)
-        return upg_fail(err, UPG_ERR_FORMAT, "%s: tensor %s: is not U8", r->where, tensor->name);
+        return upg_fail(err, UPG_ERR_FORMAT, "%s: tensor %s: must be U8", r->where, tensor->name);
     return upg_tokenizer_unpack(&r->model->tokenizer, r->where, tensor->data, tensor->n_bytes, err);
 }
 

@@ -280,7 +280,7 @@ static void spoilt_files_are_refused(void **state)
         {"model-00001-of-00002.safetensors", "", "too few for a safetensors file"},
         {"model-00002-of-00002.safetensors", "short", "too few for a safetensors file"},
         {"model-00002-of-00002.safetensors", "version https://git-lfs.github.com/spec/v1\n",
-         "not a safetensors file"},
+         "pointer of git-lfs"},
         {"tokenizer.json", "", "tokenizer.json"},
         {"tokenizer.json", "{}", "tokenizer.json"},
     };
