@@ -120,11 +120,11 @@ static size_t take_count(struct cursor *c, const char *what, size_t max, size_t 
     snprintf(c->field, sizeof c->field, "number of %s", what);
     n = take_number(c, 8);
     if (c->status == UPG_OK && (n > max || n > (c->n_bytes - c->at) / min_bytes))
-        c->status =
-            upg_fail(c->err, UPG_ERR_FORMAT,
-                     "%s: number of %s: %" PRIu64 " cannot be right: a file of %zu bytes has "
-                     "at most %zu, and upg reads at most %zu",
-                     c->path, what, n, c->n_bytes, (c->n_bytes - c->at) / min_bytes, max);
+        c->status = upg_fail(c->err, UPG_ERR_FORMAT,
+                             "%s: number of %s: %" PRIu64
+                             " cannot be right: there is room for %zu, and upg reads at most %zu; "
+                             "the file is cut off or damaged: download it again",
+                             c->path, what, n, (c->n_bytes - c->at) / min_bytes, max);
     return c->status == UPG_OK ? (size_t)n : 0;
 }
 
