@@ -17,18 +17,26 @@ static const char *find(struct jinja jinja, const char *what)
     return memmem(jinja.text, jinja.n, what, strlen(what));
 }
 
-/* true if the byte at `at` is inside {{ }} or {% %}, where texts are quoted and escaped. */
-static bool is_in_code(struct jinja jinja, const char *at)
+/* The quote that the byte at `at` is quoted by in {{ }} or {% %}; 0 outside, where text stands for
+ * itself. */
+static char quote_at(struct jinja jinja, const char *at)
 {
     bool in_code = false;
+    char quote = 0;
 
-    for (const char *c = jinja.text; c + 1 < at; c++) {
-        if (c[0] == '{' && (c[1] == '{' || c[1] == '%'))
+    for (const char *c = jinja.text; c < at; c++) {
+        if (quote && *c == '\\')
+            c++;
+        else if (quote)
+            quote = *c == quote ? 0 : quote;
+        else if (in_code && (*c == '\'' || *c == '"'))
+            quote = *c;
+        else if (*c == '{' && (c[1] == '{' || c[1] == '%'))
             in_code = true;
-        else if ((c[0] == '}' || c[0] == '%') && c[1] == '}')
+        else if ((*c == '}' || *c == '%') && c[1] == '}')
             in_code = false;
     }
-    return in_code;
+    return quote;
 }
 
 /* The text from `begin` to the next <|im_end|>, if it is one constant text: copied to the owned C
@@ -37,7 +45,7 @@ static upg_status copy_constant(struct jinja jinja, const char *begin, char **ou
 {
     const size_t n_left = jinja.n - (size_t)(begin - jinja.text);
     const char *end = memmem(begin, n_left, "<|im_end|>", strlen("<|im_end|>"));
-    const bool in_code = is_in_code(jinja, begin);
+    const char quote = quote_at(jinja, begin);
     size_t n = 0;
     char *copy;
 
@@ -47,11 +55,11 @@ static upg_status copy_constant(struct jinja jinja, const char *begin, char **ou
     if (!copy)
         return upg_fail_memory(err, "the chat template", (size_t)(end - begin) + 1);
     for (const char *c = begin; c < end; c++) {
-        if (in_code ? *c == '\'' || *c == '"' : *c == '{' && (c[1] == '{' || c[1] == '%')) {
+        if (quote ? *c == quote : *c == '{' && (c[1] == '{' || c[1] == '%')) {
             free(copy); /* the text ends here and something computed follows */
             return UPG_OK;
         }
-        if (in_code && *c == '\\' && c + 1 < end) {
+        if (quote && *c == '\\' && c + 1 < end) {
             c++;
             copy[n++] = *c == 'n' ? '\n' : *c == 't' ? '\t' : *c;
         } else {
@@ -126,6 +134,32 @@ static enum upg_chat_kind kind_with_roles(struct jinja jinja)
     return find(jinja, "\\n") ? UPG_CHAT_NONE : UPG_CHAT_PHI4_MINI;
 }
 
+/* ChatML as it is: templates that handle tools or trim contents do more than upg does. */
+static bool is_plain_chatml(struct jinja jinja)
+{
+    return find(jinja, "<|im_start|>") && find(jinja, "<|im_end|>") && !find(jinja, "tool") &&
+           !find(jinja, "trim") && !find(jinja, "strip");
+}
+
+static bool pastes_roles(struct jinja jinja)
+{
+    return find(jinja, "<|end|>") && (find(jinja, "'<|'") || find(jinja, "\"<|\""));
+}
+
+/* The system text is kept only where it is not the one that upg has for this kind. */
+static void set_template(struct upg_chat_template *chat, enum upg_chat_kind kind, char *system)
+{
+    const char *own;
+
+    chat->kind = kind;
+    own = upg_chat_system(chat);
+    if (system && own && strcmp(system, own) == 0) {
+        free(system);
+        system = NULL;
+    }
+    chat->system = system;
+}
+
 upg_status upg_chat_detect(struct upg_chat_template *chat, const struct upg_added_set *added,
                            const char *text, size_t n, upg_error *err)
 {
@@ -141,23 +175,17 @@ upg_status upg_chat_detect(struct upg_chat_template *chat, const struct upg_adde
     if (find(jinja, "<|im_sep|>")) {
         status = find_system(jinja, "<|im_start|>system<|im_sep|>", &system, err);
         kind = kind_with_separator(jinja, system);
-    } else if (find(jinja, "<|end|>") && find(jinja, "'<|'") && find(jinja, "'|>'")) {
+    } else if (pastes_roles(jinja)) {
         kind = kind_with_roles(jinja);
-    } else if (find(jinja, "<|im_start|>") && find(jinja, "<|im_end|>") && !find(jinja, "tool")) {
+    } else if (is_plain_chatml(jinja)) {
         kind = UPG_CHAT_CHATML;
         status = find_system(jinja, "<|im_start|>system\\n", &system, err);
         if (status == UPG_OK && !system)
             status = find_system(jinja, "<|im_start|>system\n", &system, err);
     }
-    if (status != UPG_OK || !upg_chat_has_tokens(kind, added)) {
+    if (status == UPG_OK && upg_chat_has_tokens(kind, added))
+        set_template(chat, kind, system);
+    else
         free(system);
-        return status;
-    }
-    chat->kind = kind;
-    if (system && upg_chat_system(chat) && strcmp(system, upg_chat_system(chat)) == 0) {
-        free(system);
-        system = NULL;
-    }
-    chat->system = system;
-    return UPG_OK;
+    return status;
 }
