@@ -4,6 +4,7 @@
  * to be asked for besides.  Intel SDM volume 1, chapters 14.3, 15.2 and 18.3. */
 #include "kernels/levels.h"
 
+#include "kernels/amx/amx.h"
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx512/avx512.h"
 
@@ -93,6 +94,7 @@ static const struct upg_kernel_level levels[] = {
     {"avx512-vnni", "avx512", "AVX-512 VNNI", has_avx512_vnni, upg_kernels_fill_avx512_vnni},
     {"avx512-vbmi", "avx512", "AVX-512 VBMI and GFNI", has_avx512_vbmi,
      upg_kernels_fill_avx512_vbmi},
+    {"amx", "amx", "AMX-INT8", has_amx, upg_kernels_fill_amx},
 };
 
 const struct upg_kernel_level *upg_kernel_levels(size_t *n_levels)

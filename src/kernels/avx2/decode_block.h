@@ -1,32 +1,37 @@
-/* decode_block.h -- blocks from their two planes.
+/* decode_block.h -- blocks from their two planes, half a block at a time.
  *
- * The end of decode_fma.h and of decode_gfni.h, which give struct decoder, struct half_carry,
- * decode_rate1() and decode_rate2(). */
+ * The end of decode_fma.h and of decode_gfni.h, which give struct decoder, struct windows and struct
+ * half_carry, open_plane() and value_at().  A half is opened once; then the 8 steps follow one by
+ * one, so that few registers are live at a time. */
 
-/* Decode half of a block, lanes 32 half .. 32 half + 31: out[i] holds rows 16 i + 8 half .. + 7 of
- * 4 columns each. */
-INLINE void decode_half(int k, const struct decoder *d, const uint8_t *block, int half,
-                        struct half_carry *carry, __m256i out[UPG_STEPS])
+struct half_block {
+    struct windows planes[2];
+};
+
+/* A code's rates as constants, which those of struct upg_code are not. */
+INLINE int rate_of(int k, int plane)
 {
-    const __m256i *vectors = (const __m256i *)block + half;
-    const struct plane *a = &d->planes[0], *b = &d->planes[1];
-    __m256i part[UPG_STEPS];
+    return plane == 0 ? (k == 2 ? 1 : 2) : (k == 4 ? 2 : 1);
+}
 
-    if (k == 2) {
-        decode_rate1(d, a, carry->a, _mm256_load_si256(vectors), out);
-        decode_rate1(d, b, carry->b, _mm256_load_si256(vectors + 2), part);
-    } else {
-        decode_rate2(d, a, carry->a, _mm256_load_si256(vectors), out);
-        decode_rate2(d, a, carry->a, _mm256_load_si256(vectors + 2), out + 4);
-        if (k == 3) {
-            decode_rate1(d, b, carry->b, _mm256_load_si256(vectors + 4), part);
-        } else {
-            decode_rate2(d, b, carry->b, _mm256_load_si256(vectors + 4), part);
-            decode_rate2(d, b, carry->b, _mm256_load_si256(vectors + 6), part + 4);
-        }
-    }
-    for (int i = 0; i < UPG_STEPS; i++)
-        out[i] = _mm256_add_epi8(out[i], part[i]);
+/* Lanes 32 half .. 32 half + 31 of a block. */
+INLINE struct half_block open_half(int k, const struct decoder *d, const uint8_t *codes, int half,
+                                   struct half_carry *carry)
+{
+    __m256i vectors[4];
+
+    for (int i = 0; i < k; i++)
+        vectors[i] = _mm256_load_si256((const __m256i *)(codes + UPG_LANES * i + 32 * half));
+    return (struct half_block){
+        {open_plane(d, &d->planes[0], rate_of(k, 0), vectors, carry->planes[0]),
+         open_plane(d, &d->planes[1], rate_of(k, 1), vectors + rate_of(k, 0), carry->planes[1])}};
+}
+
+/* Rows 16 step + 8 half .. + 7 of a block, 4 columns each. */
+INLINE __m256i weights_at(int k, const struct decoder *d, const struct half_block *block, int step)
+{
+    return _mm256_add_epi8(value_at(d, &d->planes[0], rate_of(k, 0), &block->planes[0], step),
+                           value_at(d, &d->planes[1], rate_of(k, 1), &block->planes[1], step));
 }
 
 struct carry {
@@ -37,7 +42,7 @@ struct carry {
 INLINE struct carry left_edge(void)
 {
     const __m256i zero = _mm256_setzero_si256();
-    const struct half_carry half = {{zero, zero}, {zero, zero}};
+    const struct half_carry half = {{{zero, zero}, {zero, zero}}};
 
     return (struct carry){{half, half}};
 }
@@ -51,13 +56,14 @@ INLINE void decode_blocks(int k, const struct decoder *d, const uint8_t *codes, 
 
     for (size_t g = 0; g < n_groups; g++, codes += UPG_LANES * k, next += 64) {
         _mm_prefetch((const char *)next, _MM_HINT_T1);
-        for (size_t half = 0; half < 2; half++) {
-            __m256i weights[UPG_STEPS];
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            const struct half_block opened = open_half(k, d, codes, half, &carry->halves[half]);
 
-            decode_half(k, d, codes, (int)half, &carry->halves[half], weights);
-            for (size_t i = 0; i < UPG_STEPS; i++) {
-                int8_t *to = out + ((2 * i + half) * n_groups + g) * 32;
-                _mm256_store_si256((__m256i *)to, weights[i]);
+#pragma GCC unroll 8 /* a step must be a constant */
+            for (int i = 0; i < UPG_STEPS; i++) {
+                int8_t *to = out + ((size_t)(2 * i + half) * n_groups + g) * 32;
+                _mm256_store_si256((__m256i *)to, weights_at(k, d, &opened, i));
             }
         }
     }

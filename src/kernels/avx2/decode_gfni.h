@@ -28,7 +28,7 @@ struct decoder {
 
 /* Of the last vector of each plane, shifted right: at rate 2 by 4, at rate 1 by 3 and by 6. */
 struct half_carry {
-    __m256i a[2], b[2];
+    __m256i planes[2][2];
 };
 
 INLINE __m256i repeat8(uint64_t matrix)
@@ -71,42 +71,45 @@ INLINE __m256i times(__m256i bytes, __m256i matrix)
     return _mm256_gf2p8affine_epi64_epi8(bytes, matrix, 0);
 }
 
-/* The value of the window at bit `at` of each byte. */
-INLINE __m256i value_at(const struct plane *p, __m256i bytes, int at)
+/* Bytes of 8 consecutive bits of a plane's stream, for the 8 steps of a block.
+ *   rate 1   from bit -5, -2 and 0 of the block on
+ *   rate 2   from symbol -2, 0, 2 and 4 on */
+struct windows {
+    __m256i from[4];
+};
+
+INLINE struct windows open_plane(const struct decoder *d, const struct plane *p, int rate,
+                                 const __m256i *bits, __m256i carried[2])
 {
-    return _mm256_shuffle_epi8(p->value, times(bytes, p->index[at]));
+    struct windows w;
+
+    (void)p;
+    if (rate == 1) {
+        w.from[0] = _mm256_xor_si256(carried[0], times(bits[0], d->left5));
+        w.from[1] = _mm256_xor_si256(carried[1], times(bits[0], d->left2));
+        w.from[2] = bits[0];
+        carried[0] = times(bits[0], d->right3);
+        carried[1] = times(bits[0], d->right6);
+    } else {
+        w.from[0] = _mm256_xor_si256(carried[0], times(bits[0], d->left4));
+        w.from[1] = bits[0];
+        w.from[2] = _mm256_xor_si256(times(bits[0], d->right4), times(bits[1], d->left4));
+        w.from[3] = bits[1];
+        carried[0] = times(bits[1], d->right4);
+    }
+    return w;
 }
 
-/* 4 steps of a rate-2 plane.  Symbols -2 .. 1 of the stream, then 0 .. 3. */
-INLINE void decode_rate2(const struct decoder *d, const struct plane *p, __m256i carried[2],
-                         __m256i bits, __m256i out[4])
+/* The plane's part of the weights of one step; rate and step are constants. */
+INLINE __m256i value_at(const struct decoder *d, const struct plane *p, int rate,
+                        const struct windows *w, int step)
 {
-    const __m256i from_minus2 = _mm256_xor_si256(carried[0], times(bits, d->left4));
+    static const int first_step[] = {0, 3, 5}; /* of each of the three bytes at rate 1 */
+    const int byte = rate == 2 ? step / 2 : step < 3 ? 0 : step < 5 ? 1 : 2;
+    const int bit = rate == 2 ? step % 2 * 2 : step - first_step[byte];
 
-    out[0] = value_at(p, from_minus2, 0);
-    out[1] = value_at(p, from_minus2, 2);
-    out[2] = value_at(p, bits, 0);
-    out[3] = value_at(p, bits, 2);
-    carried[0] = times(bits, d->right4);
-}
-
-/* 8 steps of a rate-1 plane.  Bits -5 .. 2 of the stream, then -2 .. 5, then 0 .. 7. */
-INLINE void decode_rate1(const struct decoder *d, const struct plane *p, __m256i carried[2],
-                         __m256i bits, __m256i out[8])
-{
-    const __m256i from_minus5 = _mm256_xor_si256(carried[0], times(bits, d->left5));
-    const __m256i from_minus2 = _mm256_xor_si256(carried[1], times(bits, d->left2));
-
-    out[0] = value_at(p, from_minus5, 0);
-    out[1] = value_at(p, from_minus5, 1);
-    out[2] = value_at(p, from_minus5, 2);
-    out[3] = value_at(p, from_minus2, 0);
-    out[4] = value_at(p, from_minus2, 1);
-    out[5] = value_at(p, bits, 0);
-    out[6] = value_at(p, bits, 1);
-    out[7] = value_at(p, bits, 2);
-    carried[0] = times(bits, d->right3);
-    carried[1] = times(bits, d->right6);
+    (void)d;
+    return _mm256_shuffle_epi8(p->value, times(w->from[byte], p->index[bit]));
 }
 
 #include "kernels/avx2/decode_block.h"

@@ -60,13 +60,15 @@ INLINE void multiply_one(int k, float *y, const struct upg_packed *w, const stru
 
                 for (int line = 0; line < k; line++)
                     _mm_prefetch((const char *)codes + UPG_PREFETCH_BYTES + 64 * line, _MM_HINT_T0);
+#pragma GCC unroll 2
                 for (int half = 0; half < 2; half++) {
-                    __m256i weights[UPG_STEPS];
+                    const struct half_block opened =
+                        open_half(k, &d, codes, half, &carry.halves[half]);
 
-                    decode_half(k, &d, codes, half, &carry.halves[half], weights);
+#pragma GCC unroll 8 /* a step must be a constant */
                     for (int i = 0; i < UPG_STEPS; i++)
-                        products[2 * i + half] =
-                            multiply_add(products[2 * i + half], weights[i], four);
+                        products[2 * i + half] = multiply_add(products[2 * i + half],
+                                                              weights_at(k, &d, &opened, i), four);
                 }
                 codes += k * UPG_LANES;
                 values += UPG_COL_GROUP;

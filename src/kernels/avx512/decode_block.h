@@ -1,31 +1,36 @@
 /* decode_block.h -- blocks from their two planes.
  *
- * The end of decode_vbmi.h and of decode_bw.h, which give struct decoder, struct carry,
- * decode_rate1() and decode_rate2(). */
+ * The end of decode_vbmi.h and of decode_bw.h, which give struct decoder, struct windows and struct
+ * carry, open_plane() and value_at().  A block is opened once; then the 8 steps follow one by one,
+ * so that few registers are live at a time. */
 
-/* Decode a block of 128 rows x 4 columns: out[i] holds rows 16 i .. 16 i + 15, 4 bytes a row. */
-INLINE void decode_block(int k, const struct decoder *d, const uint8_t *block, struct carry *carry,
-                         __m512i out[UPG_STEPS])
+struct block {
+    struct windows planes[2];
+};
+
+/* A code's rates as constants, which those of struct upg_code are not. */
+INLINE int rate_of(int k, int plane)
 {
-    const __m512i *vectors = (const __m512i *)block;
-    const struct plane *a = &d->planes[0], *b = &d->planes[1];
-    __m512i part[UPG_STEPS];
+    return plane == 0 ? (k == 2 ? 1 : 2) : (k == 4 ? 2 : 1);
+}
 
-    if (k == 2) {
-        decode_rate1(d, a, carry->a, _mm512_load_si512(vectors), out);
-        decode_rate1(d, b, carry->b, _mm512_load_si512(vectors + 1), part);
-    } else {
-        decode_rate2(d, a, carry->a, _mm512_load_si512(vectors), out);
-        decode_rate2(d, a, carry->a, _mm512_load_si512(vectors + 1), out + 4);
-        if (k == 3) {
-            decode_rate1(d, b, carry->b, _mm512_load_si512(vectors + 2), part);
-        } else {
-            decode_rate2(d, b, carry->b, _mm512_load_si512(vectors + 2), part);
-            decode_rate2(d, b, carry->b, _mm512_load_si512(vectors + 3), part + 4);
-        }
-    }
-    for (int i = 0; i < UPG_STEPS; i++)
-        out[i] = _mm512_add_epi8(out[i], part[i]);
+INLINE struct block open_block(int k, const struct decoder *d, const uint8_t *codes,
+                               struct carry *carry)
+{
+    __m512i vectors[4];
+
+    for (int i = 0; i < k; i++)
+        vectors[i] = _mm512_load_si512(codes + UPG_LANES * i);
+    return (struct block){
+        {open_plane(d, &d->planes[0], rate_of(k, 0), vectors, carry->planes[0]),
+         open_plane(d, &d->planes[1], rate_of(k, 1), vectors + rate_of(k, 0), carry->planes[1])}};
+}
+
+/* Rows 16 step .. 16 step + 15 x 4 columns of a block. */
+INLINE __m512i weights_at(int k, const struct decoder *d, const struct block *block, int step)
+{
+    return _mm512_add_epi8(value_at(d, &d->planes[0], rate_of(k, 0), &block->planes[0], step),
+                           value_at(d, &d->planes[1], rate_of(k, 1), &block->planes[1], step));
 }
 
 /* The state at the left edge of a row block: all symbols before it are 0. */
@@ -33,7 +38,7 @@ INLINE struct carry left_edge(void)
 {
     const __m512i zero = _mm512_setzero_si512();
 
-    return (struct carry){{zero, zero}, {zero, zero}};
+    return (struct carry){{{zero, zero}, {zero, zero}}};
 }
 
 /* Decode n_groups blocks; out is [8][n_groups][16 rows][4 columns].  With each, a line of the codes
@@ -44,12 +49,13 @@ INLINE void decode_blocks(int k, const struct decoder *d, const uint8_t *codes, 
     const uint8_t *next = codes + n_groups * UPG_LANES * (size_t)k;
 
     for (size_t g = 0; g < n_groups; g++, codes += UPG_LANES * k, next += 64) {
-        __m512i weights[UPG_STEPS];
+        const struct block block = open_block(k, d, codes, carry);
 
-        decode_block(k, d, codes, carry, weights);
         _mm_prefetch((const char *)next, _MM_HINT_T1);
-        for (size_t i = 0; i < UPG_STEPS; i++)
-            _mm512_store_si512(out + (i * n_groups + g) * UPG_LANES, weights[i]);
+#pragma GCC unroll 8 /* a step must be a constant */
+        for (int i = 0; i < UPG_STEPS; i++)
+            _mm512_store_si512(out + ((size_t)i * n_groups + g) * UPG_LANES,
+                               weights_at(k, d, &block, i));
     }
 }
 

@@ -27,7 +27,7 @@ struct decoder {
 
 /* Of the last vector of each plane: the whole of it, and its high nibbles. */
 struct carry {
-    __m512i a[2], b[2];
+    __m512i planes[2][2];
 };
 
 INLINE __m512i repeat16(const uint8_t bytes[16])
@@ -84,44 +84,53 @@ INLINE __m512i high_nibbles(__m512i v)
     return low_nibbles(_mm512_srli_epi16(v, 4));
 }
 
-INLINE __m512i value_at(const struct plane *p, __m512i part1, __m512i part2)
+/* Nibbles of a plane's stream that the windows of a block touch.
+ *   rate 1   bits -4 .. -1, 0 .. 3, 4 .. 7.  Steps 0 and 4 also need bits -5 and 4, but at the ends
+ *            of their windows, where a bit counts as 1 in the index: `ends` has the sums of both
+ *            ends in bits 0 and 4
+ *   rate 2   symbols -2 and -1, 0 and 1, ..., 6 and 7 */
+struct windows {
+    __m512i nibbles[5], ends;
+};
+
+INLINE struct windows open_plane(const struct decoder *d, const struct plane *p, int rate,
+                                 const __m512i *bits, __m512i carried[2])
 {
-    return look_up(p->value, _mm512_xor_si512(part1, part2));
+    struct windows w = {.nibbles = {carried[1], low_nibbles(bits[0]), high_nibbles(bits[0])}};
+
+    (void)d;
+    (void)p;
+    if (rate == 1) {
+        w.ends = _mm512_ternarylogic_epi32(_mm512_srli_epi16(carried[0], 3), bits[0],
+                                           _mm512_set1_epi8(0x11), 0x28); /* (x ^ y) & z */
+        carried[0] = bits[0];
+        carried[1] = w.nibbles[2];
+    } else {
+        w.nibbles[3] = low_nibbles(bits[1]);
+        w.nibbles[4] = high_nibbles(bits[1]);
+        carried[1] = w.nibbles[4];
+    }
+    return w;
 }
 
-/* 4 steps of a rate-2 plane: `before` holds symbols -2, -1, `low` 0, 1, `high` 2, 3. */
-INLINE void decode_rate2(const struct decoder *d, const struct plane *p, __m512i carried[2],
-                         __m512i bits, __m512i out[4])
+/* The plane's part of the weights of one step; rate and step are constants. */
+INLINE __m512i value_at(const struct decoder *d, const struct plane *p, int rate,
+                        const struct windows *w, int step)
 {
-    const __m512i before = carried[1], low = low_nibbles(bits), high = high_nibbles(bits);
+    const int at = rate == 2 ? step / 2 : step / 4; /* the window begins in this nibble */
+    const __m512i before = w->nibbles[at], after = w->nibbles[at + 1];
+    __m512i index;
 
-    out[0] = value_at(p, before, look_up(p->at4, low));
-    out[1] = value_at(p, look_up(d->shift2, before), look_up(p->at2, low));
-    out[2] = value_at(p, low, look_up(p->at4, high));
-    out[3] = value_at(p, look_up(d->shift2, low), look_up(p->at2, high));
-    carried[1] = high;
-}
-
-/* 8 steps of a rate-1 plane: `before` holds bits -4 .. -1, `low` 0 .. 3, `high` 4 .. 7.  The
- * windows of steps 0 and 4 touch three nibbles; but of the outer two they take one bit each, which
- * both count as 1 in the index: `ends` has their sums in bits 0 and 4. */
-INLINE void decode_rate1(const struct decoder *d, const struct plane *p, __m512i carried[2],
-                         __m512i bits, __m512i out[8])
-{
-    const __m512i before = carried[1], low = low_nibbles(bits), high = high_nibbles(bits);
-    const __m512i ends = _mm512_ternarylogic_epi32(_mm512_srli_epi16(carried[0], 3), bits,
-                                                   _mm512_set1_epi8(0x11), 0x28); /* (x ^ y) & z */
-
-    out[0] = value_at(p, ends, look_up(p->at1, before));
-    out[1] = value_at(p, before, look_up(p->at4, low));
-    out[2] = value_at(p, look_up(d->shift1, before), look_up(p->at3, low));
-    out[3] = value_at(p, look_up(d->shift2, before), look_up(p->at2, low));
-    out[4] = value_at(p, _mm512_srli_epi16(ends, 4), look_up(p->at1, low));
-    out[5] = value_at(p, low, look_up(p->at4, high));
-    out[6] = value_at(p, look_up(d->shift1, low), look_up(p->at3, high));
-    out[7] = value_at(p, look_up(d->shift2, low), look_up(p->at2, high));
-    carried[0] = bits;
-    carried[1] = high;
+    switch (rate == 2 ? step % 2 * 2 + 1 : step % 4) {
+    case 0:
+        index = _mm512_xor_si512(step == 0 ? w->ends : _mm512_srli_epi16(w->ends, 4),
+                                 look_up(p->at1, before));
+        break;
+    case 1: index = _mm512_xor_si512(before, look_up(p->at4, after)); break;
+    case 2: index = _mm512_xor_si512(look_up(d->shift1, before), look_up(p->at3, after)); break;
+    default: index = _mm512_xor_si512(look_up(d->shift2, before), look_up(p->at2, after)); break;
+    }
+    return look_up(p->value, index);
 }
 
 #include "kernels/avx512/decode_block.h"

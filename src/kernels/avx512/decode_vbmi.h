@@ -29,7 +29,7 @@ struct decoder {
 /* The last vector of each plane, rotated as the next one wants it: at rate 2 right by 4, at rate 1
  * right by 3 and by 6. */
 struct carry {
-    __m512i a[2], b[2];
+    __m512i planes[2][2];
 };
 
 INLINE struct plane plane_of(const struct upg_code *code, int plane, int offset)
@@ -62,46 +62,55 @@ INLINE __m512i rotate_right(__m512i v, __m512i rotation)
 /* Bits of `low` where the byte `mask` has ones, else of `high`. */
 INLINE __m512i select_bits(int mask, __m512i low, __m512i high)
 {
-    return _mm512_ternarylogic_epi32(_mm512_set1_epi8((char)mask), low, high, 0xCA);
+    return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8((char)mask), 0xE4);
 }
 
-INLINE __m512i value_at(const struct plane *p, __m512i windows)
+/* Bytes of 8 consecutive bits of a plane's stream, for the 8 steps of a block.
+ *   rate 1   from bit -5, -2 and 0 of the block on
+ *   rate 2   from symbol -2, 0, 2 and 4 on */
+struct windows {
+    __m512i from[4];
+};
+
+INLINE struct windows open_plane(const struct decoder *d, const struct plane *p, int rate,
+                                 const __m512i *bits, __m512i carried[2])
 {
-    return _mm512_permutexvar_epi8(windows, p->table);
+    struct windows w;
+
+    (void)p;
+    if (rate == 1) {
+        const __m512i by3 = rotate_right(bits[0], d->rotate3);
+        const __m512i by6 = rotate_right(bits[0], d->rotate6);
+        w.from[0] = select_bits(0x1F, carried[0], by3);
+        w.from[1] = select_bits(0x03, carried[1], by6);
+        w.from[2] = bits[0];
+        carried[0] = by3;
+        carried[1] = by6;
+    } else {
+        const __m512i first = rotate_right(bits[0], d->rotate4);
+        const __m512i second = rotate_right(bits[1], d->rotate4);
+        w.from[0] = select_bits(0x0F, carried[0], first);
+        w.from[1] = bits[0];
+        w.from[2] = select_bits(0x0F, first, second);
+        w.from[3] = bits[1];
+        carried[0] = second;
+    }
+    return w;
 }
 
-/* 4 steps of a rate-2 plane from one vector.  Symbols -2 .. 1 of the stream, then 0 .. 3. */
-INLINE void decode_rate2(const struct decoder *d, const struct plane *p, __m512i carried[2],
-                         __m512i bits, __m512i out[4])
+/* The plane's part of the weights of one step; rate and step are constants. */
+INLINE __m512i value_at(const struct decoder *d, const struct plane *p, int rate,
+                        const struct windows *w, int step)
 {
-    const __m512i rotated = rotate_right(bits, d->rotate4);
-    const __m512i across = select_bits(0x0F, carried[0], rotated);
+    static const int first_step[] = {0, 3, 5}; /* of each of the three bytes at rate 1 */
+    const int byte = rate == 2 ? step / 2 : step < 3 ? 0 : step < 5 ? 1 : 2;
+    const int shift = rate == 2 ? step % 2 * 2 : step - first_step[byte];
+    const __m512i window = shift == 0   ? w->from[byte]
+                           : shift == 1 ? _mm512_srli_epi16(w->from[byte], 1)
+                                        : _mm512_srli_epi16(w->from[byte], 2);
 
-    out[0] = value_at(p, across);
-    out[1] = value_at(p, _mm512_srli_epi16(across, 2));
-    out[2] = value_at(p, bits);
-    out[3] = value_at(p, _mm512_srli_epi16(bits, 2));
-    carried[0] = rotated;
-}
-
-/* 8 steps of a rate-1 plane from one vector.  Bits -5 .. 2, then -2 .. 5, then 0 .. 7. */
-INLINE void decode_rate1(const struct decoder *d, const struct plane *p, __m512i carried[2],
-                         __m512i bits, __m512i out[8])
-{
-    const __m512i by3 = rotate_right(bits, d->rotate3), by6 = rotate_right(bits, d->rotate6);
-    const __m512i from_minus5 = select_bits(0x1F, carried[0], by3);
-    const __m512i from_minus2 = select_bits(0x03, carried[1], by6);
-
-    out[0] = value_at(p, from_minus5);
-    out[1] = value_at(p, _mm512_srli_epi16(from_minus5, 1));
-    out[2] = value_at(p, _mm512_srli_epi16(from_minus5, 2));
-    out[3] = value_at(p, from_minus2);
-    out[4] = value_at(p, _mm512_srli_epi16(from_minus2, 1));
-    out[5] = value_at(p, bits);
-    out[6] = value_at(p, _mm512_srli_epi16(bits, 1));
-    out[7] = value_at(p, _mm512_srli_epi16(bits, 2));
-    carried[0] = by3;
-    carried[1] = by6;
+    (void)d;
+    return _mm512_permutexvar_epi8(window, p->table);
 }
 
 #include "kernels/avx512/decode_block.h"

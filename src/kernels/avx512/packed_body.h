@@ -58,15 +58,18 @@ INLINE void multiply_few(int k, size_t n_tokens, float *y, size_t y_stride,
                 for (size_t i = 0; i < UPG_STEPS; i++)
                     products[t][i] = offset_of(x, t, h);
             for (size_t g = upg_groups_of(w, h); g > 0; g--) {
-                __m512i weights[UPG_STEPS];
+                const struct block opened = open_block(k, &d, codes, &carry);
+                __m512i four[2];
 
-                decode_block(k, &d, codes, &carry, weights);
                 for (int line = 0; line < k; line++)
                     _mm_prefetch((const char *)codes + UPG_PREFETCH_BYTES + 64 * line, _MM_HINT_T0);
-                for (size_t t = 0; t < n_tokens; t++) {
-                    const __m512i four = four_values(values + t * x->padded_cols);
-                    for (size_t i = 0; i < UPG_STEPS; i++)
-                        products[t][i] = multiply_add(products[t][i], weights[i], four);
+                for (size_t t = 0; t < n_tokens; t++)
+                    four[t] = four_values(values + t * x->padded_cols);
+#pragma GCC unroll 8 /* a step must be a constant */
+                for (int i = 0; i < UPG_STEPS; i++) {
+                    const __m512i weights = weights_at(k, &d, &opened, i);
+                    for (size_t t = 0; t < n_tokens; t++)
+                        products[t][i] = multiply_add(products[t][i], weights, four[t]);
                 }
                 codes += k * UPG_LANES;
                 values += UPG_COL_GROUP;
