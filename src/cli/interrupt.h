@@ -5,8 +5,12 @@
 
 #include <stdbool.h>
 
-/* Catch SIGINT from now on.  Blocking reads return with EINTR. */
+/* Catch SIGINT from now on.  Blocking reads return with EINTR, if the signal does not come just
+ * before them; who cannot bear that polls interrupt_fd(), too. */
 void interrupt_catch(void);
+
+/* Readable from a SIGINT until interrupt_forget(); -1 if there is none. */
+int interrupt_fd(void);
 
 /* Was there a SIGINT since the start, or since interrupt_forget()? */
 bool interrupt_seen(void);

@@ -7,15 +7,18 @@
 #include "cli/interrupt.h"
 #include "cli/message.h"
 
+#include <errno.h>
 #include <histedit.h>
 #include <limits.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wchar.h>
 
 enum { MAX_HISTORY = 1000 };
 
@@ -33,6 +36,37 @@ static char *prompt_of(EditLine *edit)
 
     el_get(edit, EL_CLIENTDATA, &editor);
     return (char *)editor->prompt;
+}
+
+/* The next character for libedit: 1, or 0 at the end, or -1 after Ctrl-C.  libedit's own function
+ * would miss a signal that comes just before it reads. */
+static int read_character(EditLine *edit, wchar_t *character)
+{
+    struct pollfd ready[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                              {.fd = interrupt_fd(), .events = POLLIN}};
+    mbstate_t state = {0};
+    char byte;
+
+    (void)edit;
+    for (;;) {
+        ssize_t n;
+        size_t length;
+
+        if (poll(ready, 2, -1) < 0 && errno != EINTR)
+            return -1;
+        if (interrupt_seen())
+            return -1;
+        n = read(STDIN_FILENO, &byte, 1);
+        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+            return (int)n;
+        if (n < 0)
+            continue;
+        length = mbrtowc(character, &byte, 1, &state);
+        if (length <= 1)
+            return 1;
+        if (length == (size_t)-1) /* no character of this locale: leave the byte out */
+            memset(&state, 0, sizeof state);
+    }
 }
 
 /* Find the place of the history and make its folder. */
@@ -103,6 +137,7 @@ upg_status line_editor_open(struct line_editor **editor, upg_error *err)
     }
     el_set(e->edit, EL_CLIENTDATA, e);
     el_set(e->edit, EL_PROMPT, prompt_of);
+    el_set(e->edit, EL_GETCFN, read_character);
     el_set(e->edit, EL_EDITOR, "emacs");
     el_set(e->edit, EL_HIST, history, e->history);
     el_set(e->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);

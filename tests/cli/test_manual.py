@@ -1,0 +1,118 @@
+"""Manual pages and shell completions, made from the table of commands."""
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import UPG, environment, run
+
+COMMANDS = run("help", "--list").out.split()
+FORMATTERS = {  # what reports a mistake in a page, where it is installed
+    "groff": ["groff", "-man", "-ww", "-Tutf8", "-rLL=100n"],
+    "man": ["man", "--warnings", "-l", "-"],
+    "mandoc": ["mandoc", "-Tlint", "-Wwarning"],
+}
+
+
+def options_of(command):
+    return re.findall(r"^  (?:-\w, |    )--([\w-]+)", run(command, "--help").out, re.M)
+
+
+def shell(name, script, *args, **env):
+    """Run a script in a shell with upg on its path; returns standard output."""
+    done = subprocess.run([name, *args, "-c", script], capture_output=True, timeout=30, check=False,
+                          env=environment(UPG=UPG, **env))
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_page_has_its_sections_and_options(command):
+    page = run("help", "--man", *command.split()).out
+    for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "EXIT STATUS", "ENVIRONMENT"):
+        assert f'.SH "{section}"\n' in page
+    for option in options_of(command) if command else COMMANDS:
+        assert option.replace("-", "\\-") in page
+    assert not re.search(r"^[.'](?!TH |nh$|SH |SS |PP$|TP$|EX$|EE$|in( \+4n)?$)", page, re.M)
+
+
+@pytest.mark.parametrize("formatter", [name for name in FORMATTERS if shutil.which(name)])
+def test_page_is_formatted_without_warnings(formatter):
+    for command in ["", *COMMANDS]:
+        page = run("help", "--man", *command.split()).raw
+        done = subprocess.run(FORMATTERS[formatter], input=page, capture_output=True, check=True,
+                              env=environment(MANWIDTH="100"))
+        assert done.stderr == b"", (command, done.stderr)
+        if formatter == "groff" and command == "chat":
+            text = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout.decode())
+            assert "printf 'Hello\\nWho are you?\\n' | upg chat --greedy" in text  # as it can be typed
+
+
+BASH = """
+eval "$("$UPG" completion bash)"
+COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_upg 2>/dev/null
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+def bash_offers(words, **more):
+    return set(shell("bash", BASH.format(words=words), "--norc", **more).split())
+
+
+def test_bash_offers_commands():
+    assert bash_offers("upg ''") == {*COMMANDS, "--help", "--version"}
+    assert bash_offers("upg in") == {"inspect"}
+    assert bash_offers("upg help ''") == set(COMMANDS)
+    assert bash_offers("upg completion ''") == {"bash", "zsh", "fish"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_bash_offers_every_option(command):
+    assert bash_offers(f"upg {command} --") == {f"--{option}" for option in options_of(command)}
+
+
+def test_bash_offers_values():
+    assert bash_offers("upg run --compute ''") == {"fast", "reference"}
+    assert bash_offers("upg run --compute = r") == {"reference"}
+    assert bash_offers("upg run --compute =") == {"fast", "reference"}
+    assert bash_offers("upg run -n ''") == set()
+
+
+def test_bash_offers_files(tmp_path):
+    (tmp_path / "phi 4.upg").write_text("")
+    for words in ("upg run '{}/phi'", "upg run -f '{}/phi'", "upg eval a '{}/phi'"):
+        out = shell("bash", BASH.format(words=words.format(tmp_path)), "--norc")
+        assert out == f"{tmp_path}/phi 4.upg\n"
+
+
+ZSH = """
+eval "$("$UPG" completion zsh)"
+_describe() { print -l ${(P)2} }
+_arguments() { print -l -- "$@" }
+words=(%s); CURRENT=${#words}
+_upg
+"""
+FISH = """
+set -g fish_complete_path
+"$UPG" completion fish | source
+complete -C "%s"
+"""
+
+
+@pytest.mark.parametrize("name", [s for s in ("zsh", "fish") if shutil.which(s)])
+def test_zsh_and_fish_offer_commands_and_options(name, tmp_path):
+    env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    if name == "zsh":
+        script, args = "autoload -U compinit; compinit -D 2>/dev/null\n" + ZSH, ["-f"]
+        commands, options = script % "upg ''", script % "upg run ''"
+        separator = ":"
+    else:
+        script, args = FISH, ["--no-config"]
+        commands, options = script % "upg ", script % "upg run --"
+        separator = "\t"
+    offered = {line.split(separator)[0] for line in shell(name, commands, *args, **env).splitlines()}
+    assert set(COMMANDS) <= offered
+    text = shell(name, options, *args, **env)
+    for option in options_of("run"):
+        assert re.search(rf"--{option}\b", text)

@@ -1,0 +1,54 @@
+"""Writing that fails is noticed, whatever is written."""
+import os
+import subprocess
+
+import pytest
+from conftest import MODEL
+
+COMMANDS = [["--help"], ["--version"], ["help", "--man", "run"], ["completion", "bash"], ["tokenize", "-p", "x"],
+            ["tokenize", "-p", "x", "--json"], ["inspect"], ["inspect", "--json"], ["verify"],
+            ["run", "-p", "x", "-n", "2"], ["run", "-p", "x", "-n", "2", "--json"], ["logits", "-", "--ids", "1"],
+            ["chat"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_full_disk_is_noticed(start, command):
+    with open("/dev/full", "wb") as full:
+        process = start(*command, stdout=full, stdin=subprocess.PIPE)
+        _, err = process.communicate(b"Hello\n" if command == ["chat"] else b"", timeout=20)
+    assert process.returncode == (4 if command[0] == "logits" else 1)
+    assert err.decode().splitlines()[-1].startswith("upg: error: standard output: cannot write: No space")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_closed_pipe_is_noticed(start, command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start(*command, stdout=writer, stdin=subprocess.PIPE)
+    os.close(writer)
+    _, err = process.communicate(b"Hello\n" if command == ["chat"] else b"", timeout=20)
+    assert process.returncode == 1
+    assert err.decode().splitlines()[-1] == "upg: error: standard output: cannot write: Broken pipe"
+
+
+def test_reader_that_leaves_ends_the_generation(start):
+    process = start("run", "-p", "Once upon a time", "--compute", "reference", "-t", "1",
+                    "--logit-bias", "8191=-inf", "--logit-bias", "8188=-inf")
+    assert os.read(process.stdout.fileno(), 1)
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 1 and b"Broken pipe" in err
+
+
+def test_control_bytes_in_names_do_not_reach_the_terminal(upg, tmp_path):
+    err = upg("inspect", tmp_path / "a\x1b[31mb", status=1).err
+    assert "\x1b" not in err
+
+
+def test_bad_utf8_in_a_name_is_no_bad_json(upg, tmp_path):
+    path = os.fsencode(tmp_path) + b"/model\xff.upg"
+    os.symlink(MODEL, path)
+    document = subprocess.run([os.environ.get("UPG_BIN", str(MODEL.parents[1] / "build" / "upg")), b"verify", path,
+                               b"--json"], capture_output=True, check=True).stdout
+    assert "model\ufffd.upg" in document.decode()
