@@ -302,6 +302,7 @@ static void written_config_is_read_back(void **state)
         "{}",
         "{\"architectures\":[\"LlamaForCausalLM\"],\"tie_word_embeddings\":true,\"head_dim\":80}",
         "{\"head_dim\":90,\"partial_rotary_factor\":0.7,\"rms_norm_eps\":0.00001000000001}",
+        "{\"head_dim\":49,\"partial_rotary_factor\":0.05}", /* 49 * (2.0 / 49) is below 2 */
         "{\"interleaved_rope_pairs\":true,\"rope_theta\":123456.789}",
         "{\"original_max_position_embeddings\":128,\"rope_scaling\":{\"type\":\"su\","
         "\"attention_factor\":1.25,\"short_factor\":" ONES ",\"long_factor\":" RISING "}}",

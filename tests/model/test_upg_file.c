@@ -22,6 +22,7 @@ struct mixed {
     uint8_t *codes;
     uint16_t row_scale[128];
     float gain[1];
+    float norm[16]; /* of values that are no bfloat16 */
 };
 
 /* Layer 0's k becomes 8-bit rows and its down packed with 3 bits; the rest is BF16. */
@@ -46,6 +47,10 @@ static void mix(struct mixed *mixed, const char *folder)
     k->data = mixed->weights;
     k->n_bytes = sizeof mixed->weights;
     k->row_scale = mixed->scales;
+
+    for (size_t i = 0; i < 16; i++)
+        mixed->norm[i] = 1 / (float)(i + 3);
+    mixed->model->layers[1].mlp_norm = mixed->norm;
 
     down = &mixed->model->layers[0].down.part[0];
     assert_true(upg_packed_code_bytes(3, down->n_rows, down->n_cols, &down->n_bytes));
@@ -161,7 +166,7 @@ static void tensors_are_listed_with_types_and_bits(void **state)
     char path[FOLDER_PATH];
     upg_model *model;
     upg_error err;
-    size_t n_i8 = 0, n_packed = 0, n_bf16 = 0;
+    size_t n_i8 = 0, n_packed = 0, n_bf16 = 0, n_f32 = 0;
 
     write_mixed(&mixed, *state, path);
     assert_ok(upg_model_open(&model, path, NULL, &err), err);
@@ -176,6 +181,9 @@ static void tensors_are_listed_with_types_and_bits(void **state)
             n_packed++;
             assert_int_equal(info.shape[0], 16);
             assert_int_equal(info.n_bytes, 128 * 64 * 3 / 8 + 128 * 2 + 4);
+        } else if (strcmp(info.type, "F32") == 0) {
+            n_f32++;
+            assert_string_equal(info.name, "model.layers.1.post_attention_layernorm.weight");
         } else {
             n_bf16++;
             assert_string_equal(info.type, "BF16");
@@ -183,7 +191,8 @@ static void tensors_are_listed_with_types_and_bits(void **state)
     }
     assert_int_equal(n_i8, 1);
     assert_int_equal(n_packed, 1);
-    assert_int_equal(n_bf16, 1 + 2 * 7 - 2 + 1 + 5); /* matrices that stayed, norms */
+    assert_int_equal(n_bf16, 1 + 2 * 7 - 2 + 1 + 4); /* matrices that stayed, norms */
+    assert_int_equal(n_f32, 1);
     upg_model_free(model);
     unmix(&mixed);
 }
