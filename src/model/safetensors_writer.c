@@ -2,6 +2,7 @@
 #include "model/safetensors_writer.h"
 
 #include "base/size.h"
+#include "model/json_text.h"
 #include "model/upg_format.h"
 
 #include <errno.h>
@@ -102,10 +103,10 @@ static json_t *entry_to_json(const struct upg_safetensor *tensor, size_t begin)
                      "data_offsets", (json_int_t)begin, (json_int_t)(begin + tensor->n_bytes));
 }
 
-static char *header_text(const struct upg_safetensors_writer *w, const json_t *metadata)
+/* The header as an object; NULL when out of memory. */
+static json_t *header_json(const struct upg_safetensors_writer *w, const json_t *metadata)
 {
     json_t *header = json_object();
-    char *text = NULL;
     size_t begin = 0;
     bool ok = header != NULL;
 
@@ -117,9 +118,9 @@ static char *header_text(const struct upg_safetensors_writer *w, const json_t *m
         begin += tensor->n_bytes;
     }
     if (ok)
-        text = json_dumps(header, JSON_COMPACT);
+        return header;
     json_decref(header);
-    return text;
+    return NULL;
 }
 
 /* The length field, the JSON, and spaces up to header_bytes, or if that is 0 to at least `reserve`
@@ -127,30 +128,29 @@ static char *header_text(const struct upg_safetensors_writer *w, const json_t *m
 static upg_status compose(struct upg_safetensors_writer *w, const json_t *metadata, size_t reserve,
                           struct upg_buffer *out, upg_error *err)
 {
-    char *text = header_text(w, metadata);
-    const size_t n = text ? strlen(text) : 0;
-    upg_status status;
+    static const char no_length[8];
+    json_t *json = header_json(w, metadata);
+    upg_status status = upg_buffer_append(out, no_length, sizeof no_length, err);
 
-    if (!text)
-        return upg_fail_memory(err, "a file's header", 0);
+    if (status == UPG_OK)
+        status = upg_json_append(out, json, err);
+    json_decref(json);
+    if (status != UPG_OK)
+        return status;
     if (w->header_bytes == 0)
-        w->header_bytes = (8 + n + reserve + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
-    if (8 + n > w->header_bytes || w->header_bytes > 8 + UPG_SAFETENSORS_MAX_HEADER) {
-        free(text);
+        w->header_bytes = (out->n + reserve + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
+    if (out->n > w->header_bytes || w->header_bytes > 8 + UPG_SAFETENSORS_MAX_HEADER)
         return upg_fail(err, UPG_ERR_ARGUMENT,
                         "%s: the header needs %zu bytes, but %zu were reserved (at most %zu)",
-                        w->file.path, 8 + n, w->header_bytes, UPG_SAFETENSORS_MAX_HEADER);
-    }
-    status = upg_buffer_reserve(out, w->header_bytes, err);
-    if (status == UPG_OK) {
-        for (size_t i = 0; i < 8; i++)
-            out->bytes[i] = (char)((w->header_bytes - 8) >> (8 * i) & 0xFF);
-        memcpy(out->bytes + 8, text, n);
-        memset(out->bytes + 8 + n, ' ', w->header_bytes - 8 - n);
-        out->n = w->header_bytes;
-    }
-    free(text);
-    return status;
+                        w->file.path, out->n, w->header_bytes, UPG_SAFETENSORS_MAX_HEADER);
+    status = upg_buffer_reserve(out, w->header_bytes - out->n, err);
+    if (status != UPG_OK)
+        return status;
+    memset(out->bytes + out->n, ' ', w->header_bytes - out->n);
+    out->n = w->header_bytes;
+    for (size_t i = 0; i < 8; i++)
+        out->bytes[i] = (char)((w->header_bytes - 8) >> (8 * i) & 0xFF);
+    return UPG_OK;
 }
 
 static upg_status write_header_again(struct upg_safetensors_writer *w, const json_t *metadata,

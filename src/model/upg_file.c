@@ -5,6 +5,7 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "model/config.h"
+#include "model/json_text.h"
 #include "model/safetensors.h"
 #include "model/upg_format.h"
 #include "text/text.h"
@@ -371,7 +372,7 @@ static upg_status read_metadata(struct reader *r, upg_error *err)
 {
     static const char *const keys[] = {UPG_KEY_PROVENANCE, UPG_KEY_QUALITY};
     json_t *all = json_object();
-    char *text = NULL;
+    struct upg_buffer text = {0};
     upg_status status = all ? UPG_OK : upg_fail_memory(err, "metadata", 0);
 
     for (size_t i = 0; i < 2 && status == UPG_OK; i++) {
@@ -381,14 +382,14 @@ static upg_status read_metadata(struct reader *r, upg_error *err)
             status = upg_fail_memory(err, "metadata", 0);
         json_decref(json);
     }
-    if (status == UPG_OK && json_object_size(all) > 0) {
-        text = json_dumps(all, JSON_COMPACT);
-        r->model->metadata_json =
-            text ? upg_arena_text(&r->model->arena, text, strlen(text)) : NULL;
+    if (status == UPG_OK && json_object_size(all) > 0)
+        status = upg_json_append(&text, all, err);
+    if (status == UPG_OK && text.n > 0) {
+        r->model->metadata_json = upg_arena_text(&r->model->arena, text.bytes, text.n);
         if (!r->model->metadata_json)
-            status = upg_fail_memory(err, "metadata", 0);
+            status = upg_fail_memory(err, "metadata", text.n);
     }
-    free(text);
+    upg_buffer_clear(&text);
     json_decref(all);
     return status;
 }

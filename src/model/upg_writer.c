@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "model/config.h"
+#include "model/json_text.h"
 #include "model/safetensors_writer.h"
 #include "model/upg_format.h"
 #include "text/text.h"
@@ -198,11 +199,13 @@ static upg_status plan(struct upg_writer *w, json_t *matrices, upg_error *err)
 /* metadata[key] = the text of json. */
 static upg_status set_json(json_t *metadata, const char *key, const json_t *json, upg_error *err)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    const bool ok = text && json_object_set_new(metadata, key, json_string(text)) == 0;
+    struct upg_buffer text = {0};
+    upg_status status = upg_json_append(&text, json, err);
 
-    free(text);
-    return ok ? UPG_OK : upg_fail_memory(err, "metadata", 0);
+    if (status == UPG_OK && json_object_set_new(metadata, key, json_string(text.bytes)) != 0)
+        status = upg_fail_memory(err, "metadata", text.n);
+    upg_buffer_clear(&text);
+    return status;
 }
 
 static upg_status set_text(json_t *metadata, const char *key, const char *text, upg_error *err)

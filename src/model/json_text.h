@@ -1,0 +1,13 @@
+/* json_text.h -- JSON as text. */
+#ifndef UPG_MODEL_JSON_TEXT_H
+#define UPG_MODEL_JSON_TEXT_H
+
+#include "base/buffer.h"
+
+#include <jansson.h>
+
+/* Append `json` to the buffer without spaces.  UPG_ERR_MEMORY, also if json is NULL, as the functions
+ * that make one return when out of memory. */
+upg_status upg_json_append(struct upg_buffer *out, const json_t *json, upg_error *err);
+
+#endif
