@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <pthread.h>
 
 /* jansson's own limit on depth is 2048 recursive calls; hostile files get a tenth of a page of
  * stack a level, so look before parsing.  Counts brackets outside strings. */
@@ -32,6 +33,29 @@ static bool is_too_deep(const char *text, size_t n)
     return false;
 }
 
+/* Where an allocation fails, jansson reports a syntax error, or loses characters of a string and
+ * reports nothing.  So its allocator is asked on the way through whether it failed. */
+static pthread_once_t noted = PTHREAD_ONCE_INIT;
+static json_malloc_t next_malloc; /* what was in use before */
+static _Thread_local bool out_of_memory;
+
+static void *noting_malloc(size_t n)
+{
+    void *memory = next_malloc(n);
+
+    if (!memory)
+        out_of_memory = true;
+    return memory;
+}
+
+static void note_failed_allocations(void)
+{
+    json_free_t next_free;
+
+    json_get_alloc_funcs(&next_malloc, &next_free);
+    json_set_alloc_funcs(noting_malloc, next_free);
+}
+
 upg_status upg_json_parse(json_t **json, const char *where, const char *text, size_t n,
                           upg_error *err)
 {
@@ -44,9 +68,13 @@ upg_status upg_json_parse(json_t **json, const char *where, const char *text, si
     if (is_too_deep(text, n))
         return upg_fail(err, UPG_ERR_FORMAT, "%s: JSON nests deeper than %d levels", where,
                         UPG_JSON_MAX_DEPTH);
+    pthread_once(&noted, note_failed_allocations);
+    out_of_memory = false;
     parsed = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-    if (!parsed && json_error_code(&why) == json_error_out_of_memory)
+    if (out_of_memory) {
+        json_decref(parsed);
         return upg_fail_memory(err, "a JSON document", n);
+    }
     if (!parsed)
         return upg_fail(err, UPG_ERR_FORMAT, "%s: not valid JSON: line %d, column %d: %s", where,
                         why.line, why.column, why.text);
