@@ -390,6 +390,45 @@ UPG_API upg_status upg_evaluate(upg_engine *engine, upg_engine *reference, const
                                 size_t n_bytes, const upg_evaluate_options *options,
                                 upg_evaluation *result, upg_error *err);
 
+/* ---- Compression ------------------------------------------------------------------------------------------ */
+
+#define UPG_TUNE_AUTO SIZE_MAX
+
+typedef struct upg_compress_options {
+    size_t size;
+    double ratio;             /* whole file against float32; 0: one of the next two decides */
+    double bits_per_weight;   /* whole file over all weights; 0: not given */
+    uint64_t max_bytes;       /* of the file; 0: not given.  Nothing given: ratio 10 */
+    const char *effort;       /* "fast", "normal" (NULL), "best" */
+    const char *const *calibration; /* [n_calibration] text files; none: the text that comes with upg */
+    size_t n_calibration;
+    size_t calibration_tokens; /* 0: by effort and the model's size */
+    size_t tune_steps;        /* of the last tuning of scales; UPG_TUNE_AUTO: by effort and size */
+    uint64_t seed;            /* same source, options and seed: the same file, byte for byte */
+    size_t n_threads;         /* 0: one a physical core; does not change the file */
+    upg_text_fn on_message;   /* lines for people: the plan, what was measured; may be NULL */
+    void *message_context;
+    upg_progress_fn progress; /* may be NULL */
+    void *progress_context;
+} upg_compress_options;
+
+UPG_API void upg_compress_options_defaults(upg_compress_options *options);
+
+/* Compress a model into a .upg file.
+ *
+ *   source       as for upg_model_open(); a model that is not compressed yet
+ *   destination  the file to make; it appears under this name when it is complete and checked
+ *   report       if not NULL, receives a JSON object as a C string that the caller frees with
+ *                upg_free(): sizes, seconds, bits and errors of each matrix, measured quality
+ *
+ * What is done is kept in the folder DESTINATION.work: when the call is interrupted in any way, the
+ * same call goes on there and makes the same file.  One layer is held in memory at a time; tuning
+ * (small models) holds the codes of all.  Method: docs/codec.md and docs/quality.md.
+ * Statuses: those of upg_model_open(), UPG_ERR_ARGUMENT (size too small, text too short),
+ * UPG_ERR_SPACE, UPG_ERR_CANCELLED. */
+UPG_API upg_status upg_compress(const char *source, const char *destination,
+                                const upg_compress_options *options, char **report, upg_error *err);
+
 #ifdef __cplusplus
 }
 #endif

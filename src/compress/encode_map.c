@@ -195,13 +195,21 @@ static size_t round_up(size_t n, size_t unit)
     return (n + unit - 1) / unit * unit;
 }
 
-/* Sizes, seeds and memory of the map. */
-static upg_status prepare_map(struct upg_coded_map *map, uint64_t seed, bool output_transform,
-                              upg_error *err)
+void upg_coded_map_layout(struct upg_coded_map *map, uint64_t seed, bool output_transform)
 {
     map->padded_cols = round_up(map->n_cols, UPG_COL_UNIT);
     map->n_blocks = (map->padded_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
     map->seed_in = upg_splitmix64(seed);
+    for (size_t i = 0; i < map->n_parts; i++) {
+        struct upg_coded_part *part = &map->part[i];
+        part->padded_rows = round_up(part->n_rows, UPG_ROW_BLOCK);
+        part->has_output_transform = output_transform && part->padded_rows == part->n_rows;
+        part->seed_out = upg_splitmix64(seed + 1 + i);
+    }
+}
+
+upg_status upg_coded_map_allocate(struct upg_coded_map *map, upg_error *err)
+{
     map->gain = calloc(map->n_blocks, sizeof *map->gain);
     if (!map->gain)
         return upg_fail_memory(err, "gains", map->n_blocks * sizeof *map->gain);
@@ -209,9 +217,6 @@ static upg_status prepare_map(struct upg_coded_map *map, uint64_t seed, bool out
         struct upg_coded_part *part = &map->part[i];
         size_t n_bytes;
 
-        part->padded_rows = round_up(part->n_rows, UPG_ROW_BLOCK);
-        part->has_output_transform = output_transform && part->padded_rows == part->n_rows;
-        part->seed_out = upg_splitmix64(seed + 1 + i);
         if (!upg_packed_code_bytes(part->k, part->n_rows, map->n_cols, &n_bytes))
             return upg_fail_memory(err, "codes", SIZE_MAX);
         part->codes = upg_aligned_alloc(n_bytes, 1);
@@ -276,19 +281,17 @@ static void scale_hessian(const struct upg_coded_map *map, float *h)
 }
 
 upg_status upg_encode_map(struct upg_pool *pool, struct upg_coded_map *map, const float *w,
-                          const float *hessian, uint64_t seed, bool output_transform,
-                          double damping, const struct upg_effort *effort, upg_error *err)
+                          const float *hessian, double damping, const struct upg_effort *effort,
+                          upg_error *err)
 {
     const size_t n_threads = upg_pool_n_threads(pool);
     struct encoding e = {.map = map, .effort = effort};
     float *transformed = NULL, *h = NULL, *inverse_gain = NULL;
     double *sums = NULL, *signal = NULL;
-    size_t n_rows = 0, row = 0, source_row = 0, n;
-    upg_status status = prepare_map(map, seed, output_transform, err);
+    size_t n_rows = 0, row = 0, source_row = 0;
+    const size_t n = map->padded_cols;
+    upg_status status;
 
-    if (status != UPG_OK)
-        return status;
-    n = map->padded_cols;
     for (size_t i = 0; i < map->n_parts; i++)
         n_rows += map->part[i].padded_rows;
     transformed = upg_aligned_alloc(n_rows * n, sizeof *transformed);

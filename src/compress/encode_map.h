@@ -33,18 +33,25 @@ struct upg_coded_map {
     struct upg_coded_part part[UPG_MAX_CODED_PARTS];
 };
 
-/* Encode w[sum of n_rows, n_cols] (row-major, read only).
+/* Set sizes and seeds of a map whose n_parts, n_cols, part[].k and part[].n_rows are set and whose
+ * rest is zero.
+ *   seed              of the signs; those of both sides follow from it
+ *   output_transform  false for embeddings, whose rows must decode alone */
+void upg_coded_map_layout(struct upg_coded_map *map, uint64_t seed, bool output_transform);
+
+/* Memory for the codes, scales and values of a map whose layout is set.  After a failure, too,
+ * upg_coded_map_clear() frees what there is. */
+upg_status upg_coded_map_allocate(struct upg_coded_map *map, upg_error *err);
+
+/* Encode w[sum of n_rows, n_cols] (row-major, read only) into a map that has layout and memory.
  *
- *   map      part[].k, n_rows, n_parts and n_cols set, the rest zero; freed by
- * upg_coded_map_clear() also after a failure hessian  [n_cols, n_cols] mean of x x^T over the
- * calibration rows; NULL: no feedback. seed     of the signs; the parts' seed_out follow from it
- *   output_transform  false for embeddings, whose rows must decode alone
+ *   hessian  [n_cols, n_cols] mean of x x^T over the calibration rows; NULL: no feedback
  *   damping  as for upg_factorise()
  *
  * Deterministic for any number of threads.  UPG_ERR_ARGUMENT if a weight is not finite. */
 upg_status upg_encode_map(struct upg_pool *pool, struct upg_coded_map *map, const float *w,
-                          const float *hessian, uint64_t seed, bool output_transform,
-                          double damping, const struct upg_effort *effort, upg_error *err);
+                          const float *hessian, double damping, const struct upg_effort *effort,
+                          upg_error *err);
 
 void upg_coded_map_clear(struct upg_coded_map *map);
 

@@ -83,8 +83,9 @@ static void encode(struct coded *c, size_t n_threads, const float *w, const floa
     c->map = (struct upg_coded_map){.n_parts = second_rows ? 2 : 1, .n_cols = n_cols};
     c->map.part[0] = (struct upg_coded_part){.k = k, .n_rows = n_rows};
     c->map.part[1] = (struct upg_coded_part){.k = 4, .n_rows = second_rows};
-    assert_ok(upg_encode_map(pool, &c->map, w, h, 7, true, 0.01, upg_effort_of("normal"), &err),
-              err);
+    upg_coded_map_layout(&c->map, 7, true);
+    assert_ok(upg_coded_map_allocate(&c->map, &err), err);
+    assert_ok(upg_encode_map(pool, &c->map, w, h, 0.01, upg_effort_of("normal"), &err), err);
     c->expanded = upg_aligned_alloc((n_rows + second_rows) * n_cols, sizeof(float));
     scratch = upg_aligned_alloc(upg_coded_map_scratch(&c->map), sizeof *scratch);
     upg_coded_map_expand(pool, &c->map, NULL, NULL, c->expanded, scratch);
@@ -210,7 +211,9 @@ static void a_weight_that_is_not_finite_is_refused(void **state)
     map.part[0] = (struct upg_coded_part){.k = 3, .n_rows = n_rows};
     w[77] = NAN;
     assert_ok(upg_pool_new(&pool, 1, &err), err);
-    assert_fails(upg_encode_map(pool, &map, w, NULL, 1, true, 0.01, upg_effort_of("fast"), &err),
+    upg_coded_map_layout(&map, 1, true);
+    assert_ok(upg_coded_map_allocate(&map, &err), err);
+    assert_fails(upg_encode_map(pool, &map, w, NULL, 0.01, upg_effort_of("fast"), &err),
                  UPG_ERR_ARGUMENT, err, "finite");
     upg_coded_map_clear(&map);
     upg_pool_free(pool);

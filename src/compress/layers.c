@@ -1,0 +1,286 @@
+/* layers.c -- Hessians from the compressed predecessors, map after map. */
+#include "compress/layers.h"
+
+#include "base/size.h"
+#include "compress/gemm.h"
+#include "model/slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_WINDOWS = 8 };
+
+static const double hessian_damping = 0.01;
+
+struct walk {
+    struct upg_layers *layers;
+    struct upg_pool *pool;
+    const struct upg_model *model;
+    const struct upg_effort *effort;
+    upg_progress_fn progress;
+    void *progress_context;
+    uint64_t done, total; /* thousands of weights */
+    struct upg_dense_pass pass;
+    struct upg_dense_buffers buffers;
+    struct upg_dense_weights weights;
+    float *x, *heads, *y; /* [T, d_model], [T, n_heads head_dim], [T, d_model] of all windows */
+    float *act;           /* [T, d_ff] */
+    float *hessian;       /* [n, n] for the widest map input */
+    struct upg_arena arena;
+};
+
+static size_t n_tokens(const struct walk *w)
+{
+    return w->layers->n_windows * w->layers->window;
+}
+
+static size_t map_rows(const struct upg_coded_map *map)
+{
+    size_t rows = 0;
+
+    for (size_t i = 0; i < map->n_parts; i++)
+        rows += map->part[i].n_rows;
+    return rows;
+}
+
+upg_status upg_layers_load(struct upg_layers *layers, size_t slot, upg_error *err)
+{
+    struct upg_coded_map *map = &layers->maps[slot];
+    upg_status status;
+    int found;
+
+    if (map->gain)
+        return UPG_OK;
+    status = upg_coded_map_allocate(map, err);
+    if (status == UPG_OK)
+        status = upg_store_load(&layers->store, slot, map, &found, err);
+    if (status == UPG_OK && !found)
+        status = upg_fail(err, UPG_ERR_IO, "%s: part %zu is gone; run the command again",
+                          layers->store.folder, slot);
+    return status;
+}
+
+/* Encode w (or find it done), store it, and put what the codes mean into w in its place. */
+static upg_status encode_slot(struct walk *walk, size_t slot, float *w, const float *hessian,
+                              upg_error *err)
+{
+    struct upg_coded_map *map = &walk->layers->maps[slot];
+    upg_status status = upg_coded_map_allocate(map, err);
+    float *scratch = NULL;
+    int found = 0;
+
+    if (status == UPG_OK)
+        status = upg_store_load(&walk->layers->store, slot, map, &found, err);
+    if (status == UPG_OK && !found) {
+        status = upg_encode_map(walk->pool, map, w, hessian, hessian_damping, walk->effort, err);
+        if (status == UPG_OK)
+            status = upg_store_save(&walk->layers->store, slot, map, err);
+    }
+    if (status == UPG_OK) {
+        scratch = upg_aligned_alloc(upg_coded_map_scratch(map), sizeof *scratch);
+        if (!scratch)
+            status = upg_fail_memory(err, "decoding", upg_coded_map_scratch(map) * sizeof *scratch);
+    }
+    if (status == UPG_OK)
+        upg_coded_map_expand(walk->pool, map, NULL, NULL, w, scratch);
+    free(scratch);
+    walk->done += map_rows(map) * map->n_cols / 1000;
+    if (!walk->layers->keep) {
+        const struct upg_coded_map numbers = *map; /* the report wants the errors */
+        upg_coded_map_clear(map);
+        for (size_t i = 0; i < map->n_parts; i++) {
+            map->part[i].nmse = numbers.part[i].nmse;
+            map->part[i].proxy_loss = numbers.part[i].proxy_loss;
+        }
+    }
+    if (status == UPG_OK && walk->progress &&
+        walk->progress(walk->progress_context, "compress", walk->done, walk->total))
+        status = upg_fail(err, UPG_ERR_CANCELLED,
+                          "stopped; what is done is kept: the same command goes on");
+    return status;
+}
+
+/* ---- Batches of windows ---- */
+
+/* Point the pass at the rows of a batch in the buffers of all windows. */
+static void enter_batch(struct walk *w, size_t first_window)
+{
+    const struct upg_config *config = &w->model->config;
+    const size_t left = w->layers->n_windows - first_window;
+    const size_t token = first_window * w->layers->window;
+
+    w->pass.n_windows = left < BATCH_WINDOWS ? left : BATCH_WINDOWS;
+    w->pass.heads = w->heads + token * config->n_heads * config->head_dim;
+    w->pass.y = w->y + token * config->d_model;
+    w->pass.act = w->act + token * config->d_ff;
+}
+
+static void begin_hessian(struct walk *w, size_t n)
+{
+    memset(w->hessian, 0, n * n * sizeof *w->hessian);
+}
+
+static void end_hessian(struct walk *w, size_t n)
+{
+    const float scale = 1.0f / (float)n_tokens(w);
+
+    for (size_t i = 0; i < n * n; i++)
+        w->hessian[i] *= scale;
+}
+
+static upg_status encode_layer(struct walk *w, size_t layer, upg_error *err)
+{
+    const struct upg_config *config = &w->model->config;
+    const size_t slot = 1 + 4 * layer, d = config->d_model, window = w->layers->window;
+    const size_t n_heads_dim = config->n_heads * config->head_dim;
+    upg_status status =
+        upg_dense_read_layer(w->pool, w->model, layer, &w->buffers, &w->weights, err);
+
+    if (status != UPG_OK)
+        return status;
+    begin_hessian(w, d);
+    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+        enter_batch(w, i);
+        upg_dense_enter_attention(&w->pass, &w->weights, w->x + i * window * d);
+        upg_gemm_gram(w->pool, w->hessian, w->pass.h1, w->pass.n_windows * window, d);
+    }
+    end_hessian(w, d);
+    status = encode_slot(w, slot, w->buffers.qkv, w->hessian, err);
+    if (status != UPG_OK)
+        return status;
+
+    begin_hessian(w, n_heads_dim);
+    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+        enter_batch(w, i);
+        upg_dense_enter_attention(&w->pass, &w->weights, w->x + i * window * d);
+        upg_dense_attend(&w->pass, &w->weights);
+        upg_gemm_gram(w->pool, w->hessian, w->pass.heads, w->pass.n_windows * window, n_heads_dim);
+    }
+    end_hessian(w, n_heads_dim);
+    status = encode_slot(w, slot + 1, w->buffers.o, w->hessian, err);
+    if (status != UPG_OK)
+        return status;
+
+    begin_hessian(w, d);
+    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+        enter_batch(w, i);
+        upg_dense_enter_mlp(&w->pass, &w->weights, w->x + i * window * d);
+        upg_gemm_gram(w->pool, w->hessian, w->pass.h2, w->pass.n_windows * window, d);
+    }
+    end_hessian(w, d);
+    status = encode_slot(w, slot + 2, w->buffers.gate_up, w->hessian, err);
+    if (status != UPG_OK)
+        return status;
+
+    begin_hessian(w, config->d_ff);
+    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+        enter_batch(w, i);
+        upg_dense_norm(w->pool, w->pass.h2, w->pass.y, w->weights.mlp_norm,
+                       w->pass.n_windows * window, d, config->norm_eps);
+        upg_dense_gate(&w->pass, &w->weights);
+        upg_gemm_gram(w->pool, w->hessian, w->pass.act, w->pass.n_windows * window, config->d_ff);
+    }
+    end_hessian(w, config->d_ff);
+    status = encode_slot(w, slot + 3, w->buffers.down, w->hessian, err);
+    if (status != UPG_OK)
+        return status;
+
+    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+        enter_batch(w, i);
+        upg_dense_leave(&w->pass, &w->weights, w->x + i * window * d);
+    }
+    return UPG_OK;
+}
+
+/* The embedding: encoded, then looked up for all calibration tokens. */
+static upg_status encode_embedding(struct walk *w, upg_error *err)
+{
+    const size_t d = w->model->config.d_model, v = w->model->config.n_vocab;
+    const struct upg_linear embedding = {
+        .n_parts = 1, .part = {w->model->embedding}, .n_rows = v, .n_cols = d};
+    float *rows = upg_aligned_alloc(v * d, sizeof *rows);
+    upg_status status =
+        rows ? UPG_OK : upg_fail_memory(err, "the embedding in float32", v * d * sizeof *rows);
+
+    if (status == UPG_OK)
+        status = upg_dense_linear(w->pool, &embedding, 0, v, rows, err);
+    if (status == UPG_OK)
+        status = encode_slot(w, 0, rows, w->layers->tied_hessian, err);
+    for (size_t i = 0; i < n_tokens(w) && status == UPG_OK; i++)
+        memcpy(w->x + i * d, rows + (size_t)w->layers->ids[i] * d, d * sizeof *w->x);
+    free(rows);
+    return status;
+}
+
+static upg_status encode_head(struct walk *w, upg_error *err)
+{
+    const struct upg_config *config = &w->model->config;
+    const size_t d = config->d_model, v = config->n_vocab, window = w->layers->window;
+    float *rows = upg_aligned_alloc(v * d, sizeof *rows);
+    upg_status status =
+        rows ? UPG_OK : upg_fail_memory(err, "the head in float32", v * d * sizeof *rows);
+
+    if (status == UPG_OK)
+        status = upg_dense_linear(w->pool, &w->model->head, 0, v, rows, err);
+    if (status == UPG_OK) {
+        begin_hessian(w, d);
+        for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+            enter_batch(w, i);
+            upg_dense_norm(w->pool, w->pass.h1, w->x + i * window * d, w->model->norm,
+                           w->pass.n_windows * window, d, config->norm_eps);
+            upg_gemm_gram(w->pool, w->hessian, w->pass.h1, w->pass.n_windows * window, d);
+        }
+        end_hessian(w, d);
+        status = encode_slot(w, 1 + 4 * config->n_layers, rows, w->hessian, err);
+    }
+    free(rows);
+    return status;
+}
+
+static upg_status allocate(struct walk *w, upg_error *err)
+{
+    const struct upg_config *config = &w->model->config;
+    const size_t n_heads_dim = config->n_heads * config->head_dim, t = n_tokens(w);
+    const size_t widest = config->d_ff > n_heads_dim ? config->d_ff : n_heads_dim;
+    const size_t n = widest > config->d_model ? widest : config->d_model;
+    const size_t batch =
+        w->layers->n_windows < BATCH_WINDOWS ? w->layers->n_windows : BATCH_WINDOWS;
+    upg_status status;
+
+    w->x = upg_arena_alloc(&w->arena, t, config->d_model * sizeof(float));
+    w->heads = upg_arena_alloc(&w->arena, t, n_heads_dim * sizeof(float));
+    w->y = upg_arena_alloc(&w->arena, t, config->d_model * sizeof(float));
+    w->act = upg_arena_alloc(&w->arena, t, config->d_ff * sizeof(float));
+    w->hessian = upg_arena_alloc(&w->arena, n, n * sizeof(float));
+    if (!w->x || !w->heads || !w->y || !w->act || !w->hessian)
+        return upg_fail_memory(err, "calibration rows", t * widest * sizeof(float));
+    status = upg_dense_buffers_init(&w->buffers, config, &w->arena, err);
+    if (status != UPG_OK)
+        return status;
+    return upg_dense_pass_init(&w->pass, config, w->pool, batch, w->layers->window,
+                               UPG_DENSE_FORWARD_ONLY, &w->arena, err);
+}
+
+upg_status upg_layers_encode(struct upg_layers *layers, struct upg_pool *pool,
+                             const struct upg_model *model, const struct upg_effort *effort,
+                             upg_progress_fn progress, void *progress_context, upg_error *err)
+{
+    struct walk w = {.layers = layers,
+                     .pool = pool,
+                     .model = model,
+                     .effort = effort,
+                     .progress = progress,
+                     .progress_context = progress_context};
+    upg_status status = allocate(&w, err);
+
+    for (size_t i = 0; i < upg_n_slots(&model->config); i++)
+        w.total += map_rows(&layers->maps[i]) * layers->maps[i].n_cols / 1000;
+    if (status == UPG_OK)
+        status = encode_embedding(&w, err);
+    for (size_t layer = 0; layer < model->config.n_layers && status == UPG_OK; layer++)
+        status = encode_layer(&w, layer, err);
+    if (status == UPG_OK && !model->config.tied_embeddings)
+        status = encode_head(&w, err);
+    upg_arena_clear(&w.arena);
+    return status;
+}

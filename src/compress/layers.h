@@ -1,0 +1,27 @@
+/* layers.h -- encode all maps of a model in the order in which text goes through them. */
+#ifndef UPG_COMPRESS_LAYERS_H
+#define UPG_COMPRESS_LAYERS_H
+
+#include "compress/dense_model.h"
+#include "compress/encode_map.h"
+#include "compress/store.h"
+
+struct upg_layers {
+    struct upg_store store;
+    struct upg_coded_map *maps; /* [n_slots] laid out by the caller */
+    bool keep;                  /* codes and values of all maps stay in memory */
+    const int32_t *ids;         /* [n_windows, window] calibration */
+    size_t n_windows, window;
+    float *tied_hessian; /* [d_model, d_model] of the head, for a tied embedding; else NULL */
+};
+
+/* Encode every map that the store does not have, and store it.  progress: stage "compress", a unit a
+ * thousand weights. */
+upg_status upg_layers_encode(struct upg_layers *layers, struct upg_pool *pool,
+                             const struct upg_model *model, const struct upg_effort *effort,
+                             upg_progress_fn progress, void *progress_context, upg_error *err);
+
+/* Have map `slot` in memory: there already, or from the store, which must hold it. */
+upg_status upg_layers_load(struct upg_layers *layers, size_t slot, upg_error *err);
+
+#endif
