@@ -66,6 +66,8 @@ static upg_status repeat(struct encoder *encoder, const struct recent *recent, u
 {
     int32_t ids[MAX_RECENT_IDS]; /* a copy: growing the list moves it */
 
+    if (recent->n_ids == 0) /* bytes without a token: there may be no list yet */
+        return UPG_OK;
     memcpy(ids, encoder->out->ids + recent->first, recent->n_ids * sizeof *ids);
     return upg_tokens_append(encoder->out, ids, recent->n_ids, err);
 }

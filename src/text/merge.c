@@ -174,9 +174,9 @@ static size_t init_tree(const struct upg_pair_table *table, size_t n,
     return n_levels;
 }
 
-static void set_rank(struct upg_merge_scratch *scratch, size_t n_levels, size_t i, uint32_t rank)
+/* Bring the tree up to date with the ranks of the row of position i. */
+static void refresh(struct upg_merge_scratch *scratch, size_t n_levels, size_t i)
 {
-    scratch->level[0][i] = rank;
     for (size_t l = 1; l < n_levels; l++) {
         const uint32_t least = least_of_16(scratch->level[l - 1] + i / FAN * FAN);
         i /= FAN;
@@ -198,25 +198,29 @@ static size_t find_least(const struct upg_merge_scratch *scratch, size_t n_level
     return i;
 }
 
-/* Join the token at `left` with its right neighbour; n tokens were listed at first. */
+/* Join the token at `left` with its right neighbour; n tokens were listed at first.  The three ranks
+ * that change mostly lie in one row. */
 static void apply(const struct upg_pair_table *table, struct upg_merge_scratch *scratch,
                   size_t n_levels, size_t n, uint32_t left, uint32_t rank)
 {
     const uint32_t right = scratch->next[left], after = scratch->next[right];
     const uint32_t before = scratch->previous[left];
     const int32_t id = table->merges[rank].result;
+    uint32_t *ranks = scratch->level[0];
 
     scratch->ids[left] = id;
     scratch->next[left] = after;
-    set_rank(scratch, n_levels, right, UPG_NO_RANK);
-    if (after < n) {
+    ranks[right] = UPG_NO_RANK;
+    ranks[left] = after < n ? find_rank(table, id, scratch->ids[after]) : UPG_NO_RANK;
+    if (after < n)
         scratch->previous[after] = left;
-        set_rank(scratch, n_levels, left, find_rank(table, id, scratch->ids[after]));
-    } else {
-        set_rank(scratch, n_levels, left, UPG_NO_RANK);
-    }
     if (before != UINT32_MAX)
-        set_rank(scratch, n_levels, before, find_rank(table, scratch->ids[before], id));
+        ranks[before] = find_rank(table, scratch->ids[before], id);
+    refresh(scratch, n_levels, left);
+    if (right / FAN != left / FAN)
+        refresh(scratch, n_levels, right);
+    if (before != UINT32_MAX && before / FAN != left / FAN)
+        refresh(scratch, n_levels, before);
 }
 
 upg_status upg_merge_bytes(const struct upg_pair_table *table, const int32_t byte_ids[256],

@@ -1,5 +1,6 @@
 /* write_json.c -- tokenizer.json and tokenizer_config.json for Hugging Face tokenizers. */
 #include "base/json.h"
+#include "base/utf8.h"
 #include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
 
@@ -57,39 +58,54 @@ static json_t *make_pre_tokenizer(const struct upg_pattern *pattern)
     return make_byte_level(true);
 }
 
-/* -1 when out of memory, or when JSON cannot hold a token: an added token that is no UTF-8, or two
- * tokens of one key. */
-static int fill_vocab(const upg_tokenizer *tokenizer, json_t *vocab, json_t *list)
+static bool is_utf8(const char *text)
+{
+    const size_t n = strlen(text);
+    size_t i = 0, length = 1;
+
+    for (; i < n && length > 0; i += length)
+        length = upg_utf8_next(text + i, n - i, NULL);
+    return i == n;
+}
+
+static upg_status fill_vocab(const upg_tokenizer *tokenizer, json_t *vocab, json_t *list,
+                             upg_error *err)
 {
     for (size_t id = 0; id < tokenizer->n_ids; id++) {
         const struct upg_token *token = &tokenizer->tokens[id];
+        const bool is_added = token->kind & UPG_TOKEN_ADDED;
         struct key key;
 
         if (token->kind == 0)
             continue;
         key_of(tokenizer, (int32_t)id, &key);
-        if (json_object_get(vocab, key.text) ||
-            json_object_set_new(vocab, key.text, json_integer((json_int_t)id)) != 0)
-            return -1;
-        if (token->kind & UPG_TOKEN_ADDED &&
+        if (strlen(key.text) < token->n || !is_utf8(key.text) || json_object_get(vocab, key.text))
+            return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                            "tokenizer.json: token %zu: its text is no UTF-8, has a zero byte, or "
+                            "is the spelling of another token; this cannot be written",
+                            id);
+        if (json_object_set_new(vocab, key.text, json_integer((json_int_t)id)) != 0)
+            return upg_fail_memory(err, "a JSON document", id);
+        if (is_added &&
             json_array_append_new(
                 list, make_added(upg_added_find(&tokenizer->added, token->bytes, token->n))) != 0)
-            return -1;
+            return upg_fail_memory(err, "a JSON document", id);
     }
-    return 0;
+    return UPG_OK;
 }
 
-static int fill_merges(const upg_tokenizer *tokenizer, json_t *list)
+static upg_status fill_merges(const upg_tokenizer *tokenizer, json_t *list, upg_error *err)
 {
     struct key left, right;
 
     for (size_t i = 0; i < tokenizer->n_merges; i++) {
         const struct upg_merge *merge = &tokenizer->merges[i];
-        if (json_array_append_new(list, json_pack("[s, s]", key_of(tokenizer, merge->left, &left),
-                                                  key_of(tokenizer, merge->right, &right))) != 0)
-            return -1;
+        json_t *pair = json_pack("[s, s]", key_of(tokenizer, merge->left, &left),
+                                 key_of(tokenizer, merge->right, &right));
+        if (json_array_append_new(list, pair) != 0)
+            return upg_fail_memory(err, "a JSON document", i);
     }
-    return 0;
+    return UPG_OK;
 }
 
 static json_t *make_model(const upg_tokenizer *tokenizer, json_t *vocab, json_t *merges)
@@ -123,21 +139,18 @@ static upg_status write_tokenizer(const upg_tokenizer *tokenizer, struct upg_buf
                                   upg_error *err)
 {
     json_t *vocab = json_object(), *merges = json_array(), *added = json_array();
-    json_t *document = NULL;
-    upg_status status;
+    upg_status status = fill_vocab(tokenizer, vocab, added, err);
 
-    if (fill_vocab(tokenizer, vocab, added) != 0 || fill_merges(tokenizer, merges) != 0)
-        status = upg_fail(err, UPG_ERR_UNSUPPORTED,
-                          "tokenizer.json: out of memory, or an added token that JSON cannot hold "
-                          "beside the vocabulary");
-    else {
-        document =
+    if (status == UPG_OK)
+        status = fill_merges(tokenizer, merges, err);
+    if (status == UPG_OK)
+        status = append_document(
+            out,
             json_pack("{s:s, s:n, s:n, s:O, s:n, s:o, s:n, s:o, s:o}", "version", "1.0",
                       "truncation", "padding", "added_tokens", added, "normalizer", "pre_tokenizer",
                       make_pre_tokenizer(tokenizer->pattern), "post_processor", "decoder",
-                      make_byte_level(true), "model", make_model(tokenizer, vocab, merges));
-        status = append_document(out, document, err);
-    }
+                      make_byte_level(true), "model", make_model(tokenizer, vocab, merges)),
+            err);
     json_decref(vocab);
     json_decref(merges);
     json_decref(added);

@@ -156,6 +156,7 @@ static void a_vocabulary_without_some_bytes_drops_them(void **state)
     json_object_del(json_object_get(model, "vocab"), "x");
     assert_ok(small_read(document, NULL, &tokenizer, &err), err);
     EXPECT_IDS(tokenizer, "hexllo\xFF", UPG_TEXT_PLAIN, SMALL_HELLO, 0xFF);
+    EXPECT_IDS(tokenizer, "x'sx'sx'sh", UPG_TEXT_PLAIN, '\'', 's', '\'', 's', '\'', 's', 'h');
     upg_tokenizer_free(tokenizer);
 
     document = small_json();
