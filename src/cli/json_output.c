@@ -5,6 +5,7 @@
 #include "cli/output.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,10 +66,14 @@ static int write_piece(const char *bytes, size_t n, void *unused)
 
 upg_status json_write(json_t *document, size_t flags, upg_error *err)
 {
+    upg_status status;
+    bool is_whole;
+
     if (!document)
         return fail_memory(err, "the JSON document");
-    json_dump_callback(document, write_piece, NULL, flags);
+    is_whole = json_dump_callback(document, write_piece, NULL, flags) == 0;
     json_decref(document);
     putchar('\n');
-    return output_check(err);
+    status = output_check(err); /* says why writing failed, if that was it */
+    return status == UPG_OK && !is_whole ? fail_memory(err, "the JSON document") : status;
 }

@@ -1,0 +1,132 @@
+"""Every allocation, read and write of the program fails in turn: it says so, leaves nothing behind, and never crashes.
+
+Beyond the first calls of a command the numbers are sampled, with strides that grow; the seed of the sample is printed.
+UPG_FAULTS=all tries every number, UPG_FAULTS=SEED repeats a sample.
+"""
+import os
+import random
+import struct
+import subprocess
+import time
+
+import pytest
+
+EVERY = 60  # the first calls are all tried
+PER_OCTAVE = 25  # then so many between n and 2 n
+# What a fault may end with: success if it did not matter, otherwise failure, damaged input, out of memory or disk.
+EXIT_CODES = {"memory": {0, 4}, "input": {0, 1, 3}, "output": {0, 1, 4}}
+
+COMMANDS = {
+    "tokenize": ["tokenize", "-p", "Hello, world"],
+    "inspect": ["inspect", "--json"],
+    "run": ["run", "-p", "Once upon a time", "-n", "3", "--greedy", "--threads", "1"],
+    "chat-run": ["run", "--chat", "-f", "{text}", "-n", "2", "--greedy", "--threads", "1", "--json", "--seed",
+                 "1"],
+    "logits": ["logits", "{out}", "-p", "Hi", "--threads", "1"],
+    "verify": ["verify", "{root}/models/default.upg"],
+    "eval": ["eval", "{root}/models/default.upg", "{text}", "--ctx", "16", "--threads", "1", "--json"],
+}
+
+
+@pytest.fixture(scope="module")
+def library(upg_binary):
+    path = upg_binary.parent / "tests" / "faults" / "libfaults.so"
+    if not path.exists():
+        pytest.exit(f"{path} does not exist; it is built with the program on Linux, without sanitizers", returncode=2)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rng():
+    seed = os.environ.get("UPG_FAULTS", "")
+    seed = int(seed) if seed.isdigit() else time.time_ns() % 1_000_000
+    print(f"\nfaults: sample of UPG_FAULTS={seed}")
+    return random.Random(seed)
+
+
+class Runner:
+    """Runs one command with a fault and collects what happened."""
+
+    def __init__(self, binary, library, root, folder, arguments):
+        self.folder, self.library = folder, library
+        self.report = folder / "report"
+        self.files = folder / "files"
+        self.files.mkdir()
+        text = folder / "text.txt"
+        text.write_text("The cat sat on the mat, and the dog looked at the moon. " * 3)
+        names = {"text": text, "out": self.files / "out.npy", "root": root}
+        self.command = [str(binary)] + [argument.format(**names) for argument in arguments]
+
+    def run(self, fault):
+        for path in [self.report, *self.files.iterdir()]:
+            path.unlink(missing_ok=True)
+        env = dict(os.environ, LD_PRELOAD=str(self.library), UPG_FAULT=fault, UPG_FAULT_REPORT=str(self.report))
+        done = subprocess.run(self.command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+        n_calls, n_failed, n_live = struct.unpack("3q", self.report.read_bytes())
+        files = {path.name: path.read_bytes() for path in self.files.iterdir()}
+        return done, n_calls, n_failed, n_live, files
+
+
+def sample(n_calls, rng):
+    """Numbers of calls to fail, 1 .. n_calls."""
+    if os.environ.get("UPG_FAULTS") == "all":
+        return range(1, n_calls + 1)
+    numbers, n = list(range(1, min(n_calls, EVERY) + 1)), EVERY + 1
+    while n <= n_calls:
+        numbers.append(n)
+        n += rng.randint(1, max(1, 2 * n // PER_OCTAVE))
+    return numbers
+
+
+def check(fault, kind, clean, faulty):
+    """The faulty run ended as the clean one, or with a message and without traces."""
+    done, _, n_failed, n_live, files = faulty
+    message = done.stderr.decode("utf-8", "replace")
+    assert done.returncode in EXIT_CODES[kind], f"{fault}: exit code {done.returncode}: {message}"
+    assert not [name for name in files if name.endswith(".part")], f"{fault}: left {list(files)}"
+    if done.returncode == 0:
+        # Where a fault does not matter, it does not change the answer either.
+        assert files == clean[4], f"{fault}: other files"
+        assert stable(done.stdout) == stable(clean[0].stdout), f"{fault}: another answer: {done.stdout!r}"
+    else:
+        assert n_failed > 0, f"{fault}: failed without a fault: {message}"
+        assert message.startswith("upg: ") or "\nupg: " in message, f"{fault}: no message: {message!r}"
+        assert not files, f"{fault}: left {list(files)}"
+    assert n_live <= clean[3], f"{fault}: {n_live - clean[3]} blocks of memory were not freed"
+
+
+def stable(text):
+    """An answer without its timings."""
+    return b"\n".join(line for line in text.split(b"\n") if b"second" not in line and b'"load"' not in line
+                      and b'"prompt":' not in line and b'"generation":' not in line)
+
+
+@pytest.mark.parametrize("persists", ["", "+"], ids=["once", "from-then-on"])
+@pytest.mark.parametrize("kind", EXIT_CODES)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_failure_is_a_message(upg_binary, library, rng, root, tmp_path, name, kind, persists):
+    runner = Runner(upg_binary, library, root, tmp_path, COMMANDS[name])
+    clean = runner.run(f"{kind}:0")
+    assert clean[0].returncode == 0, clean[0].stderr.decode()
+    for number in sample(clean[1], rng):
+        fault = f"{kind}:{number}{persists}"
+        check(fault, kind, clean, runner.run(fault))
+
+
+@pytest.mark.parametrize("arguments", [["tokenize", "-p", "Hello"], ["inspect"], ["inspect", "--json"], ["--help"],
+                                       ["run", "-p", "Once", "-n", "3", "--greedy"]], ids=lambda a: a[0])
+def test_a_full_disk_under_standard_output_is_reported(upg, arguments):
+    with open("/dev/full", "w") as full:
+        done = upg(*arguments, stdout=full, capture_output=False, stderr=subprocess.PIPE)
+    assert done.returncode in (1, 4)
+    assert "No space left" in done.stderr
+
+
+def test_a_closed_pipe_ends_the_program_quietly(upg_binary):
+    """As in 'upg run ... | head -1': no message, no core."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([str(upg_binary), "inspect"], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert done.returncode in (1, 4, -13)
+    assert b"Traceback" not in done.stderr and len(done.stderr) < 200
