@@ -77,7 +77,19 @@ static upg_status check_packed(const struct upg_matrix *matrix, const char *wher
     return check_finite(where, matrix->name, packed->gain, n_gains, err);
 }
 
-/* Scales always, weights all or a sample. */
+/* Scales in the blocks of GGUF types, of all rows or of a sample. */
+static bool has_bad_scales(const struct upg_matrix *matrix, bool all)
+{
+    const size_t n_rows = matrix->n_rows, n = SAMPLE_BYTES / (matrix->n_bytes / n_rows) + 1;
+
+    if (all || n >= n_rows)
+        return !upg_matrix_scales_are_finite(matrix, 0, n_rows);
+    return !upg_matrix_scales_are_finite(matrix, 0, n) ||
+           !upg_matrix_scales_are_finite(matrix, (n_rows - n) / 2, n) ||
+           !upg_matrix_scales_are_finite(matrix, n_rows - n, n);
+}
+
+/* Scales of rows always, of blocks with the weights; weights all or a sample. */
 static upg_status check_values(const struct upg_matrix *matrix, const char *where, bool all,
                                upg_error *err)
 {
@@ -96,7 +108,7 @@ static upg_status check_values(const struct upg_matrix *matrix, const char *wher
         bad = has_bad(matrix->type, bytes, sample) ||
               has_bad(matrix->type, bytes + middle, sample) ||
               has_bad(matrix->type, bytes + last, sample);
-    if (bad)
+    if (bad || has_bad_scales(matrix, all))
         return upg_fail(err, UPG_ERR_FORMAT,
                         "%s: tensor %s: has weights that are NaN or infinite; get another copy of "
                         "the model",

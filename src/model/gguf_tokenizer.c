@@ -31,17 +31,8 @@ static upg_status collect_arrays(struct upg_gguf *file, struct upg_arena *scratc
     upg_status status =
         upg_gguf_get_name(file, "tokenizer.ggml.model", scratch, &arrays->model, err);
 
-    if (status == UPG_OK && !arrays->model)
-        status =
-            upg_fail(err, UPG_ERR_FORMAT,
-                     "%s: tokenizer.ggml.model: is missing; the file has no tokenizer", file->path);
     if (status == UPG_OK)
         status = upg_gguf_get_name(file, "tokenizer.ggml.pre", scratch, &arrays->pre, err);
-    if (status == UPG_OK && !arrays->pre)
-        status = upg_fail(err, UPG_ERR_UNSUPPORTED,
-                          "%s: tokenizer.ggml.pre: is missing; upg does not guess how text is "
-                          "split: convert the model again",
-                          file->path);
     if (status == UPG_OK)
         status = upg_gguf_get_texts(file, "tokenizer.ggml.tokens", scratch, &arrays->tokens,
                                     &arrays->n_tokens, err);
@@ -79,20 +70,20 @@ upg_status upg_gguf_read_stop_ids(struct upg_gguf *file, size_t n_vocab, upg_tok
 {
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
+    upg_status status = UPG_OK;
 
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        size_t id;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && status == UPG_OK; i++) {
+        bool known = !upg_gguf_find_entry(file, keys[i]);
+        size_t id = 0;
         int32_t stop;
-        upg_status status;
 
-        if (!upg_gguf_find_entry(file, keys[i]))
-            continue;
-        status = upg_gguf_get_size(file, keys[i], 0, n_vocab - 1, &id, err);
+        if (!known)
+            status = upg_gguf_get_size(file, keys[i], 0, n_vocab - 1, &id, err);
         stop = (int32_t)id;
-        if (status == UPG_OK)
+        for (size_t k = 0; k < ids->n; k++)
+            known |= ids->ids[k] == stop;
+        if (status == UPG_OK && !known)
             status = upg_tokens_append(ids, &stop, 1, err);
-        if (status != UPG_OK)
-            return status;
     }
-    return UPG_OK;
+    return status;
 }

@@ -60,6 +60,10 @@ uint64_t upg_matrix_stored_bytes(const struct upg_matrix *matrix);
 void upg_matrix_rows(const struct upg_matrix *matrix, size_t begin, size_t n, float *out,
                      float *scratch);
 
+/* Whether no scale in the blocks of rows [begin, begin + n) is infinite or NaN.  True for types that
+ * have no blocks. */
+bool upg_matrix_scales_are_finite(const struct upg_matrix *matrix, size_t begin, size_t n);
+
 enum { UPG_MAX_PARTS = 3 };
 
 /* A linear map without bias whose outputs are those of its parts, one after the other.  Phi-3 files

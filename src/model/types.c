@@ -15,25 +15,26 @@
 struct type_layout {
     const char *name;
     size_t n_weights, n_bytes;    /* of a block; 0 for PACKED, whose rows are not apart */
-    upg_decode_blocks_fn *decode; /* GGUF types only */
+    upg_decode_blocks_fn *decode; /* GGUF types only, as is the next field */
+    size_t scale_at[2];           /* the block's binary16 scales; those with one have it twice */
 };
 
 static const struct type_layout layouts[] = {
-    [UPG_TYPE_F32] = {"F32", 1, 4, NULL},
-    [UPG_TYPE_F16] = {"F16", 1, 2, NULL},
-    [UPG_TYPE_BF16] = {"BF16", 1, 2, NULL},
-    [UPG_TYPE_I8_ROWS] = {"I8 rows", 1, 1, NULL},
-    [UPG_TYPE_PACKED] = {"UPG", 0, 0, NULL},
-    [UPG_TYPE_Q8_0] = {"Q8_0", 32, 34, upg_decode_q8_0},
-    [UPG_TYPE_Q4_0] = {"Q4_0", 32, 18, upg_decode_q4_0},
-    [UPG_TYPE_Q4_1] = {"Q4_1", 32, 20, upg_decode_q4_1},
-    [UPG_TYPE_Q5_0] = {"Q5_0", 32, 22, upg_decode_q5_0},
-    [UPG_TYPE_Q5_1] = {"Q5_1", 32, 24, upg_decode_q5_1},
-    [UPG_TYPE_Q2_K] = {"Q2_K", 256, 84, upg_decode_q2_k},
-    [UPG_TYPE_Q3_K] = {"Q3_K", 256, 110, upg_decode_q3_k},
-    [UPG_TYPE_Q4_K] = {"Q4_K", 256, 144, upg_decode_q4_k},
-    [UPG_TYPE_Q5_K] = {"Q5_K", 256, 176, upg_decode_q5_k},
-    [UPG_TYPE_Q6_K] = {"Q6_K", 256, 210, upg_decode_q6_k},
+    [UPG_TYPE_F32] = {"F32", 1, 4, NULL, {0, 0}},
+    [UPG_TYPE_F16] = {"F16", 1, 2, NULL, {0, 0}},
+    [UPG_TYPE_BF16] = {"BF16", 1, 2, NULL, {0, 0}},
+    [UPG_TYPE_I8_ROWS] = {"I8 rows", 1, 1, NULL, {0, 0}},
+    [UPG_TYPE_PACKED] = {"UPG", 0, 0, NULL, {0, 0}},
+    [UPG_TYPE_Q8_0] = {"Q8_0", 32, 34, upg_decode_q8_0, {0, 0}},
+    [UPG_TYPE_Q4_0] = {"Q4_0", 32, 18, upg_decode_q4_0, {0, 0}},
+    [UPG_TYPE_Q4_1] = {"Q4_1", 32, 20, upg_decode_q4_1, {0, 2}},
+    [UPG_TYPE_Q5_0] = {"Q5_0", 32, 22, upg_decode_q5_0, {0, 0}},
+    [UPG_TYPE_Q5_1] = {"Q5_1", 32, 24, upg_decode_q5_1, {0, 2}},
+    [UPG_TYPE_Q2_K] = {"Q2_K", 256, 84, upg_decode_q2_k, {80, 82}},
+    [UPG_TYPE_Q3_K] = {"Q3_K", 256, 110, upg_decode_q3_k, {108, 108}},
+    [UPG_TYPE_Q4_K] = {"Q4_K", 256, 144, upg_decode_q4_k, {0, 2}},
+    [UPG_TYPE_Q5_K] = {"Q5_K", 256, 176, upg_decode_q5_k, {0, 2}},
+    [UPG_TYPE_Q6_K] = {"Q6_K", 256, 210, upg_decode_q6_k, {208, 208}},
 };
 
 const char *upg_type_name(enum upg_type type)
@@ -117,4 +118,21 @@ void upg_matrix_rows(const struct upg_matrix *matrix, size_t begin, size_t n, fl
         default: layout->decode(bytes, n_cols / layout->n_weights, out); break;
         }
     }
+}
+
+bool upg_matrix_scales_are_finite(const struct upg_matrix *matrix, size_t begin, size_t n)
+{
+    const struct type_layout *layout = &layouts[matrix->type];
+    const uint8_t *block = matrix->data;
+    size_t row_blocks;
+    int bad = 0;
+
+    if (!layout->decode)
+        return true;
+    row_blocks = matrix->n_cols / layout->n_weights;
+    block += begin * row_blocks * layout->n_bytes;
+    for (size_t b = 0; b < n * row_blocks; b++, block += layout->n_bytes)
+        for (size_t i = 0; i < 2; i++)
+            bad |= (load_u16(block + layout->scale_at[i]) & 0x7C00) == 0x7C00;
+    return !bad;
 }

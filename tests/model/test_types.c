@@ -59,6 +59,24 @@ static void check_record(const struct record *record, const uint8_t *blocks, con
     free(out);
 }
 
+/* A block has a weight that is not finite exactly when one of its scales is not: infinity times 0 is
+ * NaN. */
+static void check_scales(const struct record *record, const uint8_t *blocks, const float *expected)
+{
+    for (uint32_t b = 0; b < record->n_blocks; b++) {
+        const struct upg_matrix matrix = {.type = type_by_name(record->name),
+                                          .n_rows = record->n_blocks,
+                                          .n_cols = record->block_weights,
+                                          .data = blocks};
+        bool finite = true;
+
+        for (uint32_t i = 0; i < record->block_weights; i++)
+            finite &= isfinite(expected[b * record->block_weights + i]) != 0;
+        if (upg_matrix_scales_are_finite(&matrix, b, 1) != finite)
+            fail_msg("%s: block %u is %sfinite", record->name, b, finite ? "" : "not ");
+    }
+}
+
 static void gguf_blocks_decode_to_the_bits_of_the_reference(void **state)
 {
     FILE *file = fopen("tests/data/gguf/blocks.bin", "rb");
@@ -78,6 +96,7 @@ static void gguf_blocks_decode_to_the_bits_of_the_reference(void **state)
         assert_int_equal(fread(blocks + 1, 1, n_bytes, file), n_bytes);
         assert_int_equal(fread(expected, sizeof *expected, n, file), n);
         check_record(&record, blocks + 1, expected);
+        check_scales(&record, blocks + 1, expected);
         free(blocks);
         free(expected);
     }
