@@ -1,6 +1,8 @@
 /* Hugging Face directories: what is read from them, and what is refused. */
 #include "unit.h"
 
+#include "base/half.h"
+#include "base/random.h"
 #include "model/folder.h"
 #include "model/hf_builder.h"
 #include "model/model.h"
@@ -135,6 +137,42 @@ static void optional_things_may_be_missing_or_more(void **state)
                  "there are");
     upg_model_free(model);
     hf_clear(&b);
+}
+
+/* Element i of a tensor of the checkpoint in tests/data/model/tiny_file, by the formula that its
+ * README gives. */
+static float formula_value(const char *name, uint64_t seed, size_t i, float amplitude)
+{
+    const uint64_t golden_ratio = 0x9E3779B97F4A7C15u;
+    uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a */
+
+    for (const char *c = name; *c; c++)
+        hash = (hash ^ (uint64_t)(unsigned char)*c) * 0x100000001B3u;
+    const uint64_t z = upg_splitmix64((hash ^ seed) + i * golden_ratio);
+    const float v = (float)(z >> 40) * 0x1p-24f - 0.5f;
+    return upg_bf16_to_f32(upg_f32_to_bf16(amplitude == 0 ? 1 + v * 0.5f : v * 2 * amplitude));
+}
+
+/* The files were written by the script that made the golden logits, not by us. */
+static void foreign_checkpoint_is_read(void **state)
+{
+    static const char qkv[] = "model.layers.1.self_attn.qkv_proj.weight";
+    upg_model *model;
+    upg_error err;
+    float row[64];
+    (void)state;
+
+    assert_ok(upg_model_open(&model, "tests/data/model/tiny_file", NULL, &err), err);
+    assert_int_equal(model->n_maps, 2);
+    assert_int_equal(model->stop_ids.n, 0);
+    for (size_t r = 0; r < 128; r++) {
+        upg_matrix_rows(&model->layers[1].qkv.part[0], r, 1, row, NULL);
+        for (size_t c = 0; c < 64; c++)
+            assert_true(row[c] == formula_value(qkv, 105, r * 64 + c, 0.25f));
+    }
+    for (size_t i = 0; i < 64; i++)
+        assert_true(model->norm[i] == formula_value("model.norm.weight", 105, i, 0));
+    upg_model_free(model);
 }
 
 /* ---- What is refused */
@@ -363,6 +401,7 @@ int main(void)
         folder_test(separate_and_tied_model_is_read_from_shards),
         folder_test(unaligned_tensors_are_read),
         folder_test(optional_things_may_be_missing_or_more),
+        cmocka_unit_test(foreign_checkpoint_is_read),
         folder_test(spoilt_tensors_are_refused),
         folder_test(false_indexes_are_refused),
         folder_test(spoilt_files_are_refused),
