@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     upg_error err;
     struct rusage usage;
     double begin;
-    size_t n_runs = argc > 3 ? (size_t)atoi(argv[3]) : 5;
+    size_t n_runs = argc > 3 ? strtoul(argv[3], NULL, 10) : 5;
     upg_status status;
 
     if (argc < 3 || n_runs == 0 || n_runs > MAX_RUNS) {

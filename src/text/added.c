@@ -35,11 +35,26 @@ upg_status upg_added_set_init(struct upg_added_set *set, const char *where, upg_
     return UPG_OK;
 }
 
+/* First of tokens[low .. high), which agree before `depth` and go beyond it, whose byte there is at
+ * least `byte`. */
+static size_t first_at_least(const struct upg_added *tokens, size_t low, size_t high, size_t depth,
+                             unsigned byte)
+{
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if ((unsigned char)tokens[middle].text[depth] < byte)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* The longest token that text[n] begins with; NULL if there is none. */
 static const struct upg_added *match_here(const struct upg_added_set *set, const char *text,
                                           size_t n)
 {
-    const unsigned char byte = (unsigned char)text[0];
+    unsigned byte = (unsigned char)text[0];
     size_t low = set->first[byte], high = set->first[byte + 1];
     const struct upg_added *longest = NULL;
 
@@ -49,12 +64,9 @@ static const struct upg_added *match_here(const struct upg_added_set *set, const
             longest = &set->tokens[low++];
         if (depth == n)
             break;
-        while (low < high &&
-               (unsigned char)set->tokens[low].text[depth] < (unsigned char)text[depth])
-            low++;
-        while (high > low &&
-               (unsigned char)set->tokens[high - 1].text[depth] > (unsigned char)text[depth])
-            high--;
+        byte = (unsigned char)text[depth];
+        low = first_at_least(set->tokens, low, high, depth, byte);
+        high = first_at_least(set->tokens, low, high, depth, byte + 1);
     }
     return longest;
 }

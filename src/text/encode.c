@@ -124,10 +124,11 @@ static upg_status match_word(struct encoder *encoder, size_t begin, size_t at, s
 /* End of the valid UTF-8 that begins at text[begin]. */
 static size_t valid_end(const char *text, size_t begin, size_t end)
 {
-    size_t i = begin, length;
+    size_t i = begin;
 
     for (;;) {
         uint64_t eight;
+        size_t length;
         while (end - i >= 8) {
             memcpy(&eight, text + i, 8);
             if (eight & 0x8080808080808080u)

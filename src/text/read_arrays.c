@@ -64,7 +64,7 @@ static upg_status read_merges(upg_tokenizer *tokenizer, const char *where,
                               const struct upg_tokenizer_arrays *arrays, upg_error *err)
 {
     struct upg_token_index index = {0};
-    upg_status status = upg_token_index_init(&index, tokenizer, err);
+    upg_status status = upg_token_index_init(&index, tokenizer, where, err);
 
     tokenizer->merges =
         upg_arena_alloc(&tokenizer->arena, arrays->n_merges, sizeof *tokenizer->merges);

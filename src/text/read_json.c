@@ -271,7 +271,7 @@ static upg_status read_merges(upg_tokenizer *tokenizer, const json_t *list, cons
                               upg_error *err)
 {
     struct upg_token_index index = {0};
-    upg_status status = upg_token_index_init(&index, tokenizer, err);
+    upg_status status = upg_token_index_init(&index, tokenizer, where, err);
     size_t i;
     json_t *item;
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+enum { MAX_PROBES = 512 }; /* random keys in a half full table: runs under 60 */
+
 static size_t index_slot(const struct upg_token_index *index, const char *bytes, size_t n)
 {
     return (size_t)(XXH3_64bits(bytes, n) >> (64 - index->log2_slots));
@@ -25,8 +27,21 @@ static int32_t *find_slot(const struct upg_token_index *index, const upg_tokeniz
     }
 }
 
+/* Enter a token; the lowest id of equal bytes stays.  false if it ends far from where it belongs. */
+static bool add(struct upg_token_index *index, const upg_tokenizer *tokenizer, size_t id)
+{
+    const struct upg_token *token = &tokenizer->tokens[id];
+    const size_t mask = ((size_t)1 << index->log2_slots) - 1;
+    int32_t *slot = find_slot(index, tokenizer, token->bytes, token->n);
+    const size_t place = (size_t)(slot - index->slots);
+
+    if (*slot < 0)
+        *slot = (int32_t)id;
+    return ((place - index_slot(index, token->bytes, token->n)) & mask) <= MAX_PROBES;
+}
+
 upg_status upg_token_index_init(struct upg_token_index *index, const upg_tokenizer *tokenizer,
-                                upg_error *err)
+                                const char *where, upg_error *err)
 {
     size_t n_bytes;
 
@@ -38,15 +53,12 @@ upg_status upg_token_index_init(struct upg_token_index *index, const upg_tokeniz
     if (!index->slots)
         return upg_fail_memory(err, "the index of tokens", n_bytes);
     memset(index->slots, 0xFF, n_bytes);
-    for (size_t id = 0; id < tokenizer->n_ids; id++) {
-        const struct upg_token *token = &tokenizer->tokens[id];
-        int32_t *slot;
-        if (!(token->kind & UPG_TOKEN_BASE))
-            continue;
-        slot = find_slot(index, tokenizer, token->bytes, token->n);
-        if (*slot < 0)
-            *slot = (int32_t)id;
-    }
+    for (size_t id = 0; id < tokenizer->n_ids; id++)
+        if (tokenizer->tokens[id].kind & UPG_TOKEN_BASE && !add(index, tokenizer, id))
+            return upg_fail(err, UPG_ERR_FORMAT,
+                            "%s: vocabulary: more than %d tokens share a place in the table; no "
+                            "training gives such tokens",
+                            where, MAX_PROBES);
     return UPG_OK;
 }
 

@@ -200,7 +200,7 @@ upg_status upg_tokenizer_finish(upg_tokenizer *tokenizer, const char *where, upg
         status = upg_pair_table_init(&tokenizer->pairs, where, tokenizer->merges,
                                      tokenizer->n_merges, err);
     if (status == UPG_OK && tokenizer->ignore_merges)
-        status = upg_token_index_init(&tokenizer->index, tokenizer, err);
+        status = upg_token_index_init(&tokenizer->index, tokenizer, where, err);
     if (status == UPG_OK)
         status = compile_pattern(tokenizer, err);
     if (status == UPG_OK)

@@ -79,8 +79,9 @@ upg_status upg_tokenizer_reserve_added(upg_tokenizer *tokenizer, size_t n, upg_e
 upg_status upg_tokenizer_set_added(upg_tokenizer *tokenizer, const char *where, size_t id,
                                    const char *text, size_t n, uint8_t flags, upg_error *err);
 
+/* UPG_ERR_FORMAT for tokens that were chosen to collide; the index is to be cleared in any case. */
 upg_status upg_token_index_init(struct upg_token_index *index, const upg_tokenizer *tokenizer,
-                                upg_error *err);
+                                const char *where, upg_error *err);
 void upg_token_index_clear(struct upg_token_index *index);
 
 /* Id of the base token of these bytes; -1 if there is none. */

@@ -5,6 +5,7 @@
 #include "text/byte_alphabet.h"
 #include "text/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +55,8 @@ static void make_tokenizers(void)
     for (int i = 0; i < N_WORDS; i++) {
         const char *space = strchr(merges[i], ' ');
         pairs[i] = span(merges[i]);
-        memcpy(words[i], merges[i], (size_t)(space - merges[i]));
-        strcat(words[i], space + 1);
+        snprintf(words[i], sizeof words[i], "%.*s%s", (int)(space - merges[i]), merges[i],
+                 space + 1);
         tokens[256 + i] = span(words[i]);
         types[256 + i] = 1;
     }

@@ -74,8 +74,10 @@ static void merging_follows_the_definition(void **state)
             size_t n_slow;
             upg_tokens tokens = {0};
 
-            for (size_t i = 0; i < n; i++)
-                slow[i] = text[i] = (char)('a' + upg_random_u64(&random) % N_LETTERS);
+            for (size_t i = 0; i < n; i++) {
+                slow[i] = (int32_t)('a' + upg_random_u64(&random) % N_LETTERS);
+                text[i] = (char)slow[i];
+            }
             n_slow = merge_slowly(merges, slow, n);
             assert_ok(upg_merge_bytes(&table, byte_ids, text, n, &scratch, &tokens, &err), err);
             assert_int_equal(tokens.n, n_slow);

@@ -3,7 +3,9 @@
 
 #include "small.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 /* The small tokenizer's text with `from` replaced by `to`, which must be there once. */
 static char *replace(const char *from, const char *to)
@@ -119,6 +121,26 @@ static void a_token_that_is_too_long_is_refused(void **state)
                  "token 270: has 4999 bytes");
 }
 
+/* Looking up must stay fast whatever tokens a file lists. */
+static void tokens_that_collide_are_refused(void **state)
+{
+    json_t *document = small_json();
+    json_t *vocab = json_object_get(json_object_get(document, "model"), "vocab");
+    upg_tokenizer *tokenizer = NULL;
+    upg_error err;
+
+    (void)state;
+    for (int id = SMALL_N_IDS, i = 0; id < SMALL_N_IDS + 600; i++) { /* the table has 2^11 places */
+        char key[16];
+        const int n = snprintf(key, sizeof key, "k%d", i);
+        if (XXH3_64bits(key, (size_t)n) >> (64 - 11) == 5)
+            json_object_set_new(vocab, key, json_integer(id++));
+    }
+    assert_fails(small_read(document, NULL, &tokenizer, &err), UPG_ERR_FORMAT, err,
+                 "share a place");
+    assert_null(tokenizer);
+}
+
 static void layouts_that_mean_the_same_are_read(void **state)
 {
     static const char *const layouts[][2] = {
@@ -209,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_files_are_refused_by_name),
         cmocka_unit_test(a_token_that_is_too_long_is_refused),
+        cmocka_unit_test(tokens_that_collide_are_refused),
         cmocka_unit_test(layouts_that_mean_the_same_are_read),
         cmocka_unit_test(digits_stand_alone_where_the_file_says_so),
         cmocka_unit_test(the_template_is_found_in_the_config),
