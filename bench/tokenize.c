@@ -55,7 +55,7 @@ static upg_status tokenize(const upg_tokenizer *tokenizer, const struct upg_buff
 static upg_status bench(const upg_tokenizer *tokenizer, const struct upg_buffer *text, int lines,
                         size_t n_runs, upg_error *err)
 {
-    double mb_per_s[MAX_RUNS];
+    double mb_per_s[MAX_RUNS] = {0};
     size_t n_tokens = 0;
 
     for (size_t i = 0; i < n_runs; i++) {
