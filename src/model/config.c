@@ -168,7 +168,7 @@ static upg_status check_window(const struct upg_config *config, const json_t *js
 
     if (status != UPG_OK)
         return status;
-    if (window != 0 && window < config->context && !(use && json_is_false(use)))
+    if (window != 0 && window < config->context && !json_is_false(use))
         return upg_fail(err, UPG_ERR_UNSUPPORTED,
                         "%s: sliding_window: is %zu, below max_position_embeddings %zu; upg "
                         "computes full attention only",

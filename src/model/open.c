@@ -73,8 +73,10 @@ upg_status upg_model_open(upg_model **model, const char *path, const upg_model_o
     struct upg_model *opened = calloc(1, sizeof *opened);
     upg_status status;
 
-    if (!opened)
-        return upg_fail_memory(err, "a model", sizeof *opened);
+    if (!opened) {
+        upg_fail_memory(err, "a model", sizeof *opened);
+        return UPG_ERR_MEMORY;
+    }
     status = path ? read_file(opened, path, options, err) : read_embedded(opened, err);
     if (status == UPG_OK)
         *model = opened;
@@ -158,7 +160,7 @@ const upg_tokenizer *upg_model_tokenizer(const upg_model *model)
 upg_status upg_read_tokenizer(upg_tokenizer **tokenizer, const char *path, upg_error *err)
 {
     enum upg_file_kind kind = UPG_FILE_UPG;
-    struct upg_model *model;
+    struct upg_model *model = NULL;
     uint64_t n_bytes = 0;
     upg_tokenizer *found = NULL;
     upg_status status = path ? upg_file_kind_of(path, &kind, err) : UPG_OK;

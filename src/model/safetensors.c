@@ -196,20 +196,21 @@ static upg_status keep_claims(struct upg_safetensors *directory, const struct cl
                               size_t n, struct upg_arena *arena, upg_error *err)
 {
     directory->tensors = upg_arena_alloc(arena, n, sizeof *directory->tensors);
-    directory->by_name = upg_arena_alloc(arena, n, sizeof *directory->by_name);
+    directory->by_name = upg_arena_alloc(arena, n, sizeof(struct upg_safetensor *));
     if (!directory->tensors || !directory->by_name)
         return upg_fail_memory(err, "a tensor directory", n * sizeof *claims);
     for (size_t i = 0; i < n; i++) {
         struct upg_safetensor *tensor = &directory->tensors[i];
         const char *name = claims[i].tensor.name;
         *tensor = claims[i].tensor;
+        tensor->where = directory->where;
         tensor->name = upg_arena_text(arena, name, strlen(name));
         if (!tensor->name)
             return upg_fail_memory(err, "a tensor's name", strlen(name));
         directory->by_name[i] = tensor;
     }
     directory->n_tensors = n;
-    qsort(directory->by_name, n, sizeof *directory->by_name, compare_names);
+    qsort(directory->by_name, n, sizeof(struct upg_safetensor *), compare_names);
     return UPG_OK;
 }
 
@@ -314,7 +315,7 @@ const struct upg_safetensor *upg_safetensors_find(const struct upg_safetensors *
                                                   const char *name)
 {
     const struct upg_safetensor *const *found =
-        bsearch(name, directory->by_name, directory->n_tensors, sizeof *directory->by_name,
+        bsearch(name, directory->by_name, directory->n_tensors, sizeof(struct upg_safetensor *),
                 compare_to_name);
 
     return found ? *found : NULL;

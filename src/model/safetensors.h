@@ -38,7 +38,8 @@ const char *upg_dtype_name(enum upg_dtype dtype);
 size_t upg_dtype_bytes(enum upg_dtype dtype);
 
 struct upg_safetensor {
-    const char *name; /* C string in the arena */
+    const char *name;  /* C string in the arena */
+    const char *where; /* the file's name, borrowed */
     enum upg_dtype dtype;
     size_t n_dims;
     size_t shape[UPG_SAFETENSORS_MAX_DIMS];

@@ -91,6 +91,7 @@ static upg_status lay_out(struct upg_safetensors_writer *w, const struct upg_saf
 
 static json_t *entry_to_json(const struct upg_safetensor *tensor, size_t begin)
 {
+    const size_t end = begin + tensor->n_bytes;
     json_t *shape = json_array();
 
     for (size_t d = 0; shape && d < tensor->n_dims; d++) {
@@ -100,7 +101,7 @@ static json_t *entry_to_json(const struct upg_safetensor *tensor, size_t begin)
         }
     }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", upg_dtype_name(tensor->dtype), "shape", shape,
-                     "data_offsets", (json_int_t)begin, (json_int_t)(begin + tensor->n_bytes));
+                     "data_offsets", (json_int_t)begin, (json_int_t)end);
 }
 
 /* The header as an object; NULL when out of memory. */

@@ -177,16 +177,17 @@ static void write_shard(const struct hf_builder *builder, const char *folder, co
     for (size_t i = 0; i < builder->n_tensors; i++) {
         const struct builder_tensor *tensor = &builder->tensors[i];
         json_t *shape;
+        size_t end;
         if (tensor->shard != shard)
             continue;
         shape = json_array();
+        end = begin + tensor->n_bytes;
         for (size_t d = 0; d < tensor->n_dims; d++)
             json_array_append_new(shape, json_integer((json_int_t)tensor->shape[d]));
         json_object_set_new(header, tensor->name,
                             json_pack("{s:s, s:o, s:[I, I]}", "dtype", tensor->dtype, "shape",
-                                      shape, "data_offsets", (json_int_t)begin,
-                                      (json_int_t)(begin + tensor->n_bytes)));
-        begin += tensor->n_bytes;
+                                      shape, "data_offsets", (json_int_t)begin, (json_int_t)end));
+        begin = end;
     }
     text = json_dumps(header, JSON_COMPACT);
     n = (strlen(text) + 7) / 8 * 8 + builder->header_pad;

@@ -9,6 +9,7 @@
 #include "model/slots.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -181,40 +182,39 @@ enum action { DROP, ROW_MORE, COLUMN_LESS, FLAT, AS_I8, NAN_FIRST, NAN_LAST, INF
 
 static const struct {
     enum action action;
-    const char *tensor;
     upg_status status;
-    const char *message;
+    const char *tensor, *message;
 } spoilt[] = {
-    {DROP, "model.embed_tokens.weight", UPG_ERR_FORMAT, "model.embed_tokens.weight: is missing"},
-    {DROP, "lm_head.weight", UPG_ERR_FORMAT, "lm_head.weight: is missing"},
-    {DROP, "model.norm.weight", UPG_ERR_FORMAT, "model.norm.weight: is missing"},
-    {DROP, "model.layers.1.mlp.down_proj.weight", UPG_ERR_FORMAT, "is missing"},
-    {DROP, "model.layers.0.input_layernorm.weight", UPG_ERR_FORMAT, "is missing"},
-    {ROW_MORE, "model.embed_tokens.weight", UPG_ERR_FORMAT, "config.json needs [32, 16]"},
-    {ROW_MORE, "model.layers.0.self_attn.qkv_proj.weight", UPG_ERR_FORMAT, "needs [32, 16]"},
-    {ROW_MORE, "model.norm.weight", UPG_ERR_FORMAT, "config.json needs [16]"},
-    {COLUMN_LESS, "model.layers.0.mlp.gate_up_proj.weight", UPG_ERR_FORMAT, "needs [48, 16]"},
-    {COLUMN_LESS, "lm_head.weight", UPG_ERR_FORMAT, "needs [32, 16]"},
-    {FLAT, "model.layers.0.self_attn.o_proj.weight", UPG_ERR_FORMAT, "1 dimensions"},
-    {AS_I8, "model.layers.0.self_attn.o_proj.weight", UPG_ERR_UNSUPPORTED, "is stored as I8"},
-    {AS_I8, "model.norm.weight", UPG_ERR_UNSUPPORTED, "is stored as I8"},
-    {NAN_FIRST, "model.norm.weight", UPG_ERR_FORMAT, "model.norm.weight: value 0 is not finite"},
-    {NAN_LAST, "model.layers.1.input_layernorm.weight", UPG_ERR_FORMAT, "value 15 is not finite"},
-    {NAN_FIRST, "model.embed_tokens.weight", UPG_ERR_FORMAT, "NaN or infinite"},
-    {NAN_LAST, "model.layers.1.self_attn.qkv_proj.weight", UPG_ERR_FORMAT, "NaN or infinite"},
-    {INFINITE, "model.layers.0.mlp.down_proj.weight", UPG_ERR_FORMAT, "NaN or infinite"},
-    {NAN_LAST, "lm_head.weight", UPG_ERR_FORMAT, "NaN or infinite"},
-    {ADD, "model.layers.0.self_attn.qkv_proj.bias", UPG_ERR_UNSUPPORTED, "is not part of"},
-    {ADD, "model.layers.0.self_attn.q_norm.weight", UPG_ERR_UNSUPPORTED, "is not part of"},
-    {ADD, "model.layers.2.input_layernorm.weight", UPG_ERR_UNSUPPORTED, "is not part of"},
-    {ADD, "lm_head.bias", UPG_ERR_UNSUPPORTED, "is not part of"},
+    {DROP, UPG_ERR_FORMAT, "model.embed_tokens.weight", "model.embed_tokens.weight: is missing"},
+    {DROP, UPG_ERR_FORMAT, "lm_head.weight", "lm_head.weight: is missing"},
+    {DROP, UPG_ERR_FORMAT, "model.norm.weight", "model.norm.weight: is missing"},
+    {DROP, UPG_ERR_FORMAT, "model.layers.1.mlp.down_proj.weight", "is missing"},
+    {DROP, UPG_ERR_FORMAT, "model.layers.0.input_layernorm.weight", "is missing"},
+    {ROW_MORE, UPG_ERR_FORMAT, "model.embed_tokens.weight", "config.json needs [32, 16]"},
+    {ROW_MORE, UPG_ERR_FORMAT, "model.layers.0.self_attn.qkv_proj.weight", "needs [32, 16]"},
+    {ROW_MORE, UPG_ERR_FORMAT, "model.norm.weight", "config.json needs [16]"},
+    {COLUMN_LESS, UPG_ERR_FORMAT, "model.layers.0.mlp.gate_up_proj.weight", "needs [48, 16]"},
+    {COLUMN_LESS, UPG_ERR_FORMAT, "lm_head.weight", "needs [32, 16]"},
+    {FLAT, UPG_ERR_FORMAT, "model.layers.0.self_attn.o_proj.weight", "1 dimensions"},
+    {AS_I8, UPG_ERR_UNSUPPORTED, "model.layers.0.self_attn.o_proj.weight", "is stored as I8"},
+    {AS_I8, UPG_ERR_UNSUPPORTED, "model.norm.weight", "is stored as I8"},
+    {NAN_FIRST, UPG_ERR_FORMAT, "model.norm.weight", "model.norm.weight: value 0 is not finite"},
+    {NAN_LAST, UPG_ERR_FORMAT, "model.layers.1.input_layernorm.weight", "value 15 is not finite"},
+    {NAN_FIRST, UPG_ERR_FORMAT, "model.embed_tokens.weight", "NaN or infinite"},
+    {NAN_LAST, UPG_ERR_FORMAT, "model.layers.1.self_attn.qkv_proj.weight", "NaN or infinite"},
+    {INFINITE, UPG_ERR_FORMAT, "model.layers.0.mlp.down_proj.weight", "NaN or infinite"},
+    {NAN_LAST, UPG_ERR_FORMAT, "lm_head.weight", "NaN or infinite"},
+    {ADD, UPG_ERR_UNSUPPORTED, "model.layers.0.self_attn.qkv_proj.bias", "is not part of"},
+    {ADD, UPG_ERR_UNSUPPORTED, "model.layers.0.self_attn.q_norm.weight", "is not part of"},
+    {ADD, UPG_ERR_UNSUPPORTED, "model.layers.2.input_layernorm.weight", "is not part of"},
+    {ADD, UPG_ERR_UNSUPPORTED, "lm_head.bias", "is not part of"},
 };
 
 static void spoil(struct hf_builder *b, enum action action, const char *name)
 {
-    struct builder_tensor *tensor = action == ADD ? NULL : hf_tensor(b, name);
-    const size_t n_elements =
-        tensor ? tensor->shape[0] * (tensor->n_dims > 1 ? tensor->shape[1] : 1) : 0;
+    struct builder_tensor *tensor =
+        action == ADD ? hf_add_tensor(b, name, "BF16", 16, 0) : hf_tensor(b, name);
+    const size_t n_elements = tensor->shape[0] * (tensor->n_dims > 1 ? tensor->shape[1] : 1);
 
     switch (action) {
     case DROP: hf_remove_tensor(b, name); break;
@@ -230,13 +230,13 @@ static void spoil(struct hf_builder *b, enum action action, const char *name)
         tensor->n_dims = 1;
         break;
     case AS_I8:
-        memcpy(tensor->dtype, "I8", 3);
+        snprintf(tensor->dtype, sizeof tensor->dtype, "I8");
         tensor->n_bytes = n_elements;
         break;
     case NAN_FIRST: hf_set_value(tensor, 0, NAN); break;
     case NAN_LAST: hf_set_value(tensor, n_elements - 1, NAN); break;
     case INFINITE: hf_set_value(tensor, n_elements / 2, -INFINITY); break;
-    case ADD: hf_add_tensor(b, name, "BF16", 16, 0); break;
+    case ADD: break;
     }
 }
 

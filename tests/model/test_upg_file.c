@@ -458,13 +458,12 @@ static void write_header(const char *folder, const unsigned char *bytes, size_t 
     const size_t old = 8 + bytes[0] + ((size_t)bytes[1] << 8);
     char *text = json_dumps(header, JSON_COMPACT);
     const size_t length = (8 + strlen(text) + align - 1) / align * align - 8;
-    char *out = malloc(8 + length + n - old);
+    char *out = malloc(8 + length + n - old + 1);
 
     assert_non_null(out);
-    memset(out, ' ', 8 + length);
+    snprintf(out + 8, length + 1, "%-*s", (int)length, text);
     for (size_t i = 0; i < 8; i++)
         out[i] = (char)(length >> (8 * i));
-    memcpy(out + 8, text, strlen(text));
     memcpy(out + 8 + length, bytes + old, n - old);
     folder_write(folder, "m.upg", out, 8 + length + n - old);
     free(out);
