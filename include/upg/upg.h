@@ -88,7 +88,9 @@ UPG_API void upg_model_options_defaults(upg_model_options *options);
  * embedded model options  NULL means the defaults
  *
  * Weights are mapped, not read: pages come in when they are first used.  Everything that the file
- * claims is checked against its size before it is used.  Returns UPG_OK; UPG_ERR_IO,
+ * claims is checked against its size before it is used.  Norms and scales that are not finite are
+ * refused, and so are weights: all of them in models of up to 256 MiB, beyond that a sample of each
+ * matrix (upg_verify() looks at all).  Returns UPG_OK; UPG_ERR_IO,
  * UPG_ERR_FORMAT, UPG_ERR_UNSUPPORTED, UPG_ERR_MEMORY, UPG_ERR_CANCELLED. */
 UPG_API upg_status upg_model_open(upg_model **model, const char *path,
                                   const upg_model_options *options, upg_error *err);
@@ -396,17 +398,18 @@ UPG_API upg_status upg_evaluate(upg_engine *engine, upg_engine *reference, const
 
 typedef struct upg_compress_options {
     size_t size;
-    double ratio;             /* whole file against float32; 0: one of the next two decides */
-    double bits_per_weight;   /* whole file over all weights; 0: not given */
-    uint64_t max_bytes;       /* of the file; 0: not given.  Nothing given: ratio 10 */
-    const char *effort;       /* "fast", "normal" (NULL), "best" */
-    const char *const *calibration; /* [n_calibration] text files; none: the text that comes with upg */
+    double ratio;           /* whole file against float32; 0: one of the next two decides */
+    double bits_per_weight; /* whole file over all weights; 0: not given */
+    uint64_t max_bytes;     /* of the file; 0: not given.  Nothing given: ratio 10 */
+    const char *effort;     /* "fast", "normal" (NULL), "best" */
+    const char *const
+        *calibration; /* [n_calibration] text files; none: the text that comes with upg */
     size_t n_calibration;
     size_t calibration_tokens; /* 0: by effort and the model's size */
-    size_t tune_steps;        /* of the last tuning of scales; UPG_TUNE_AUTO: by effort and size */
-    uint64_t seed;            /* same source, options and seed: the same file, byte for byte */
-    size_t n_threads;         /* 0: one a physical core; does not change the file */
-    upg_text_fn on_message;   /* lines for people: the plan, what was measured; may be NULL */
+    size_t tune_steps;         /* of the last tuning of scales; UPG_TUNE_AUTO: by effort and size */
+    uint64_t seed;             /* same source, options and seed: the same file, byte for byte */
+    size_t n_threads;          /* 0: one a physical core; does not change the file */
+    upg_text_fn on_message;    /* lines for people: the plan, what was measured; may be NULL */
     void *message_context;
     upg_progress_fn progress; /* may be NULL */
     void *progress_context;
