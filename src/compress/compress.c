@@ -153,7 +153,7 @@ static upg_status prepare(struct compression *c, upg_error *err)
                                              .progress_context = c->options->progress_context};
     upg_status status = check_options(c, err);
 
-    upg_gemm_init();
+    upg_gemm_init(UPG_GEMM_BFLOAT16);
     if (status == UPG_OK)
         status = upg_model_open(&c->model, c->source, &model_options, err);
     if (status == UPG_OK)

@@ -1,14 +1,18 @@
-/* gemm.h -- dense float32 products over the pool, the same bits for any number of threads.
+/* gemm.h -- dense products over the pool, the same bits for any number of threads.
  *
- * The output is cut into tiles whose size depends on the shape only; each tile is one call of a
- * single-threaded BLAS.  All matrices are row-major without holes between rows. */
+ * The output is cut into tiles whose size depends on the shape only; each is one call of a
+ * single-threaded BLAS in float32, or, where the CPU has AMX, of gemm_amx.h, which rounds the factors
+ * to bfloat16 and sums in float32: calibration and tuning need no more, and it is ten times as fast.
+ * All matrices are row-major without holes between rows. */
 #ifndef UPG_COMPRESS_GEMM_H
 #define UPG_COMPRESS_GEMM_H
 
 #include "base/pool.h"
 
-/* BLAS must not start threads of its own: called once before the others. */
-void upg_gemm_init(void);
+/* Called once before the others: keeps BLAS from starting threads of its own, looks at the CPU.
+ * UPG_GEMM_FLOAT32 never rounds factors; UPG_GEMM_BFLOAT16 may. */
+enum upg_gemm_precision { UPG_GEMM_BFLOAT16, UPG_GEMM_FLOAT32 };
+void upg_gemm_init(enum upg_gemm_precision least);
 
 /* y[m, n] = x[m, k] w[n, k]^T   (a linear map applied to m rows) */
 void upg_gemm_xwt(struct upg_pool *pool, float *y, const float *x, const float *w, size_t m,

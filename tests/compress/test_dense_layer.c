@@ -53,7 +53,7 @@ static void set_up(struct fixture *f, size_t n_threads)
     upg_error err;
 
     memset(f, 0, sizeof *f);
-    upg_gemm_init();
+    upg_gemm_init(UPG_GEMM_FLOAT32); /* differences need all digits */
     assert_ok(upg_pool_new(&f->pool, n_threads, &err), err);
     assert_ok(upg_dense_pass_init(&f->pass, &config, f->pool, WINDOWS, WINDOW, UPG_DENSE_GRADIENTS,
                                   &f->arena, &err),

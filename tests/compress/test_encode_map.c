@@ -289,6 +289,6 @@ int main(void)
         cmocka_unit_test(a_weight_that_is_not_finite_is_refused),
     };
 
-    upg_gemm_init();
+    upg_gemm_init(UPG_GEMM_BFLOAT16);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
