@@ -2,9 +2,9 @@
  */
 #include "model/model.h"
 
-#include "base/embed.h"
-
 #ifdef UPG_EMBEDDED_PATH
+
+#include "base/embed.h"
 
 UPG_EMBED(upg_default_model, UPG_EMBEDDED_PATH);
 
