@@ -15,7 +15,7 @@ struct builder_tensor {
     char name[80];
     char dtype[8];
     size_t n_dims, shape[3];
-    uint8_t *data; /* owned */
+    uint8_t *data; /* owned; NULL: zeros that take no room on the disk */
     size_t n_bytes;
     size_t shard;
 };

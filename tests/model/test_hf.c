@@ -257,6 +257,51 @@ static void spoilt_tensors_are_refused(void **state)
     }
 }
 
+/* Of a large model only samples are looked at when it is opened, and everything by upg_verify(). */
+static void large_models_are_sampled(void **state)
+{
+    enum { N_ROWS = 4 << 20, ROW_BYTES = 32 };
+    static const struct {
+        size_t row;
+        bool is_sampled;
+    } cases[] = {{0, true}, {N_ROWS / 2, true}, {N_ROWS - 1, true}, {N_ROWS / 4, false}};
+    struct hf_builder b;
+    struct builder_tensor *tensor;
+
+    hf_build(&b, "Phi3ForCausalLM", "BF16", false, 2);
+    hf_set(&b, "vocab_size", "4194304");
+    for (size_t i = 0; i < 2; i++) {
+        tensor = hf_tensor(&b, i == 0 ? "model.embed_tokens.weight" : "lm_head.weight");
+        free(tensor->data);
+        tensor->data = NULL;
+        tensor->shape[0] = N_ROWS;
+        tensor->n_bytes = (size_t)N_ROWS * ROW_BYTES;
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[FOLDER_PATH];
+        const uint16_t infinite = 0x7F80;
+        upg_model *model = NULL;
+        upg_error err;
+        FILE *file;
+        hf_write(&b, *state);
+        file = fopen(folder_path(path, *state, "model-00002-of-00002.safetensors"), "r+b");
+        assert_non_null(file); /* the head is the last tensor of the last file */
+        fseek(file, ((long)cases[i].row - N_ROWS) * ROW_BYTES, SEEK_END);
+        fwrite(&infinite, sizeof infinite, 1, file);
+        fclose(file);
+        if (cases[i].is_sampled) {
+            assert_fails(upg_model_open(&model, *state, NULL, &err), UPG_ERR_FORMAT, err,
+                         "lm_head.weight: has weights that are NaN or infinite");
+        } else {
+            assert_ok(upg_model_open(&model, *state, NULL, &err), err);
+            upg_model_free(model);
+            assert_fails(upg_verify(*state, NULL, &err), UPG_ERR_FORMAT, err,
+                         "lm_head.weight: has weights that are NaN or infinite");
+        }
+    }
+    hf_clear(&b);
+}
+
 static const struct {
     const char *tensor, *file; /* weight_map[tensor] = file (JSON text); file NULL: removed */
     const char *message;
@@ -403,6 +448,7 @@ int main(void)
         folder_test(optional_things_may_be_missing_or_more),
         cmocka_unit_test(foreign_checkpoint_is_read),
         folder_test(spoilt_tensors_are_refused),
+        folder_test(large_models_are_sampled),
         folder_test(false_indexes_are_refused),
         folder_test(spoilt_files_are_refused),
         folder_test(every_truncated_shard_is_refused),
