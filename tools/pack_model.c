@@ -18,8 +18,7 @@ int main(int argc, char **argv)
     if (status == UPG_OK)
         status = upg_model_sources(model, &sources, NULL, &err);
     if (status == UPG_OK) {
-        provenance = json_pack("{s:s, s:s, s:O}", "version", upg_version(), "command", "pack_model",
-                               "sources", sources);
+        provenance = json_pack("{s:s, s:O}", "command", "pack_model", "sources", sources);
         status = upg_model_write(model, argv[2], provenance, NULL, NULL, &err);
     }
     if (status != UPG_OK)

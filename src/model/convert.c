@@ -23,7 +23,7 @@ upg_status upg_model_write(const struct upg_model *model, const char *path,
                            const upg_model_options *options, upg_error *err)
 {
     const size_t n_slots = upg_n_slots(&model->config);
-    size_t reserve = provenance || quality ? 64 : 0; /* the keys */
+    size_t reserve = provenance || quality ? 128 : 0; /* the keys and the version */
     struct upg_writer *writer;
     upg_status status;
 

@@ -237,6 +237,20 @@ static upg_status begin_metadata(struct upg_writer *w, const json_t *matrices, u
     return status;
 }
 
+/* Provenance as it was given, and the version of this program. */
+static upg_status set_provenance(json_t *metadata, const json_t *provenance, upg_error *err)
+{
+    json_t *json = json_copy((json_t *)provenance);
+    upg_status status = UPG_OK;
+
+    if (!json || json_object_set_new(json, "version", json_string(upg_version())) != 0)
+        status = upg_fail_memory(err, "metadata", 0);
+    if (status == UPG_OK)
+        status = set_json(metadata, UPG_KEY_PROVENANCE, json, err);
+    json_decref(json);
+    return status;
+}
+
 static upg_status end_metadata(struct upg_writer *w, const json_t *provenance,
                                const json_t *quality, upg_error *err)
 {
@@ -246,7 +260,7 @@ static upg_status end_metadata(struct upg_writer *w, const json_t *provenance,
     if (status == UPG_OK)
         status = set_text(w->metadata, UPG_KEY_CHECKSUMS, checksums.bytes, err);
     if (status == UPG_OK && provenance)
-        status = set_json(w->metadata, UPG_KEY_PROVENANCE, provenance, err);
+        status = set_provenance(w->metadata, provenance, err);
     if (status == UPG_OK && quality)
         status = set_json(w->metadata, UPG_KEY_QUALITY, quality, err);
     upg_buffer_clear(&checksums);

@@ -40,7 +40,7 @@ upg_status upg_writer_matrix(struct upg_writer *writer, const struct upg_matrix 
 uint64_t upg_writer_n_bytes(const struct upg_writer *writer);
 
 /* Write tokenizer, checksums, provenance and quality (JSON objects; NULL: none), and give the file
- * its name.  The writer is gone afterwards, also after a failure. */
+ * its name.  Provenance gets the program's "version" besides.  The writer is gone afterwards, also after a failure. */
 upg_status upg_writer_commit(struct upg_writer *writer, const json_t *provenance,
                              const json_t *quality, upg_error *err);
 

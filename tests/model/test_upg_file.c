@@ -137,7 +137,7 @@ static void assert_same_model(const upg_model *a, const upg_model *b)
 static void written_model_is_read_back(void **state)
 {
     struct mixed mixed;
-    char path[FOLDER_PATH];
+    char path[FOLDER_PATH], expected[256];
     upg_model *model;
     upg_model_info info;
     upg_error err;
@@ -148,8 +148,11 @@ static void written_model_is_read_back(void **state)
     assert_ok(upg_verify(path, NULL, &err), err);
     upg_model_get_info(model, &info);
     assert_string_equal(info.format, "upg");
-    assert_string_equal(info.metadata_json, "{\"provenance\":{\"command\":\"a \\\"test\\\"\"},"
-                                            "\"quality\":{\"kld_mean\":0.25}}");
+    snprintf(expected, sizeof expected,
+             "{\"provenance\":{\"command\":\"a \\\"test\\\"\",\"version\":\"%s\"},"
+             "\"quality\":{\"kld_mean\":0.25}}",
+             upg_version());
+    assert_string_equal(info.metadata_json, expected);
     assert_string_equal(model->layers[0].qkv.part[1].name, "model.layers.0.self_attn.qkv_proj.k");
     assert_string_equal(model->layers[1].gate_up.part[1].name,
                         "model.layers.1.mlp.gate_up_proj.up");
