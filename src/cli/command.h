@@ -18,12 +18,15 @@
 enum option_kind {
     OPTION_FLAG,   /* int: no argument; the field becomes `on` */
     OPTION_COUNT,  /* uint64_t, min .. max */
+    OPTION_AUTO,   /* uint64_t, as a count; "auto" is UINT64_MAX */
+    OPTION_SIZE,   /* uint64_t, bytes: a number with or without KiB, MiB, GiB, kB, MB, GB behind */
     OPTION_SEED,   /* uint64_t, as a count; "random" draws one */
     OPTION_REAL,   /* double, min .. max */
     OPTION_TEXT,   /* const char * */
     OPTION_FILE,   /* const char *, a file name: shells complete it */
     OPTION_CHOICE, /* int: the value of one of the words in `choices` */
     OPTION_TEXTS,  /* struct text_list; may be repeated */
+    OPTION_FILES,  /* the same of file names */
     OPTION_IDS,    /* upg_tokens: "1,2,3" */
     OPTION_BIASES  /* struct bias_list: "ID=BIAS"; may be repeated */
 };

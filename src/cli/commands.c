@@ -154,6 +154,29 @@ static const struct command eval = {
             NO_MORE_EXAMPLES},
     .run = eval_command};
 
+static const struct command compress = {
+    .name = "compress",
+    .summary = "make a model ten times smaller",
+    .description =
+        "Turns a Hugging Face directory or a GGUF file into a .upg file that every command reads. "
+        "What each part of the model needs is measured on a text; the bits are given out so that "
+        "the whole file is as large as asked for, and not a byte larger. The plan and the distance "
+        "to expect are shown before the long part begins.\n\n"
+        "OUT.upg appears when it is complete and checked. Until then the work is kept in "
+        "OUT.upg.work: after Ctrl-C, a full disk or a power cut, the same command goes on there "
+        "and makes the same file, byte for byte, with any number of threads.\n\n"
+        "With --json, the report: sizes, and of each matrix its bits and errors.",
+    .operands = {"SRC OUT.upg", .model = false, .min = 2, .max = 2, .kind = OPERAND_FILES},
+    .groups =
+        (const struct option_group *const[]){&size_group, &compress_group, &output_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"To a tenth of its size in float32", "upg compress ./phi-4 phi-4.upg"},
+            {"To a size that fits, with a text of yours",
+             "upg compress ./phi-4 phi-4.upg --size 5.4GiB --calibration letters.txt"},
+            NO_MORE_EXAMPLES},
+    .run = compress_command};
+
 static const struct command help = {
     .name = "help",
     .summary = "explain upg, or one of its commands",
@@ -183,8 +206,8 @@ static const struct command completion = {
             NO_MORE_EXAMPLES},
     .run = completion_command};
 
-const struct command *const upg_commands[] = {&run,    &chat, &tokenize, &logits,     &inspect,
-                                              &verify, &eval, &help,     &completion, NULL};
+const struct command *const upg_commands[] = {
+    &run, &chat, &tokenize, &logits, &inspect, &verify, &eval, &compress, &help, &completion, NULL};
 
 const struct command *find_command(const char *name)
 {

@@ -32,6 +32,11 @@ static void print_hint(const char *help)
             putchar(help[i]);
 }
 
+static bool is_file(const struct option_spec *option)
+{
+    return option->kind == OPTION_FILE || option->kind == OPTION_FILES;
+}
+
 /* ---- bash ---- */
 
 /* "run:-k|run:--kv)" of an option, and what follows for its kind of value. */
@@ -45,7 +50,7 @@ static void bash_value(const struct command *command, const struct option_spec *
         fputs("_upg_words \"$cur\" \"", stdout);
         print_choices(option);
         fputs("\"; return ;;\n", stdout);
-    } else if (option->kind == OPTION_FILE) {
+    } else if (is_file(option)) {
         fputs("_upg_files \"$cur\"; return ;;\n", stdout);
     } else {
         fputs("return ;;\n", stdout);
@@ -119,7 +124,8 @@ static void write_bash(void)
 
 static bool is_repeatable(const struct option_spec *option)
 {
-    return option->kind == OPTION_TEXTS || option->kind == OPTION_BIASES;
+    return option->kind == OPTION_TEXTS || option->kind == OPTION_FILES ||
+           option->kind == OPTION_BIASES;
 }
 
 static void zsh_option(const struct option_spec *option)
@@ -143,7 +149,7 @@ static void zsh_option(const struct option_spec *option)
         putchar('(');
         print_choices(option);
         putchar(')');
-    } else if (option->kind == OPTION_FILE) {
+    } else if (is_file(option)) {
         fputs("_files", stdout);
     }
     putchar('\'');
@@ -212,7 +218,7 @@ static void fish_option(const struct command *command, const struct option_spec 
         fputs(" -x -a '", stdout);
         print_choices(option);
         putchar('\'');
-    } else if (option->kind == OPTION_FILE) {
+    } else if (is_file(option)) {
         fputs(" -r -F", stdout);
     } else if (option->argument) {
         fputs(" -x", stdout);

@@ -14,6 +14,7 @@ static upg_status evaluate_file(upg_evaluation *result, const char *path,
                                 const struct opened *opened, const struct opened *reference,
                                 const struct settings *settings, upg_error *err)
 {
+    const char *slash = strrchr(path, '/');
     struct text text = {0};
     struct progress progress;
     upg_evaluate_options options;
@@ -21,7 +22,7 @@ static upg_status evaluate_file(upg_evaluation *result, const char *path,
 
     if (status != UPG_OK)
         return status;
-    progress_begin(&progress, path, wants_progress(settings));
+    progress_begin(&progress, slash ? slash + 1 : path, wants_progress(settings));
     upg_evaluate_options_defaults(&options);
     options.context = (size_t)settings->context;
     options.stride = (size_t)settings->stride;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,43 +14,47 @@
 #define MAX_TEXT_BYTES ((size_t)1 << 30)
 enum { FIRST_CAPACITY = 1 << 16 };
 
-static upg_status grow(struct text *text, size_t *capacity, const char *path, upg_error *err)
+/* Make room for at least one more byte and the zero; false: see err. */
+static bool grow(struct text *text, size_t *capacity, const char *path, upg_error *err)
 {
     const size_t more = *capacity ? 2 * *capacity : FIRST_CAPACITY;
     char *bytes;
 
-    if (text->n >= MAX_TEXT_BYTES)
-        return fail(err, UPG_ERR_FORMAT, "%s: more than 1 GiB of text; split it", path);
+    if (text->n >= MAX_TEXT_BYTES) {
+        fail(err, UPG_ERR_FORMAT, "%s: more than 1 GiB of text; split it", path);
+        return false;
+    }
     bytes = realloc(text->bytes, more + 1);
-    if (!bytes)
-        return fail_memory(err, "room for the text");
+    if (!bytes) {
+        fail_memory(err, "room for the text");
+        return false;
+    }
     text->bytes = bytes;
     *capacity = more;
-    return UPG_OK;
+    return true;
 }
 
 static upg_status read_all(struct text *text, int fd, const char *path, upg_error *err)
 {
     size_t capacity = 0;
-    ssize_t n = 1;
-    upg_status status = UPG_OK;
 
-    while (status == UPG_OK && n != 0) {
-        if (text->n == capacity)
-            status = grow(text, &capacity, path, err);
-        if (status != UPG_OK)
-            break;
+    for (;;) {
+        ssize_t n;
+
+        if (text->n == capacity && !grow(text, &capacity, path, err))
+            return err->status;
         n = read(fd, text->bytes + text->n, capacity - text->n);
+        if (n == 0)
+            break;
         if (n > 0)
             text->n += (size_t)n;
-        else if (n < 0 && interrupt_seen())
-            status = fail(err, UPG_ERR_CANCELLED, "interrupted");
-        else if (n < 0 && errno != EINTR)
-            status = fail_errno(err, path, "read");
+        else if (interrupt_seen())
+            return fail(err, UPG_ERR_CANCELLED, "interrupted");
+        else if (errno != EINTR)
+            return fail_errno(err, path, "read");
     }
-    if (status == UPG_OK)
-        text->bytes[text->n] = '\0';
-    return status;
+    text->bytes[text->n] = '\0';
+    return UPG_OK;
 }
 
 upg_status text_read(struct text *text, const char *path, upg_error *err)

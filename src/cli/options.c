@@ -23,7 +23,13 @@
 #define SYSTEM_OPTION(text)                                                                        \
     {                                                                                              \
         .name = "system", .letter = 's', .kind = OPTION_TEXT, .field = FIELD(system),              \
-        .argument = "TEXT", .help = text                                                           \
+        .argument = "TEXT", .help = (text)                                                         \
+    }
+#define THREADS_OPTION                                                                             \
+    {                                                                                              \
+        .name = "threads", .letter = 't', .kind = OPTION_COUNT, .field = FIELD(n_threads),         \
+        .argument = "N", .fallback = "0", .max = 4096, .environment = "UPG_THREADS",               \
+        .help = "processor cores to use; 0: one thread for each physical core"                     \
     }
 #define PARSE_SPECIAL_OPTION                                                                       \
     {                                                                                              \
@@ -71,15 +77,7 @@ static const struct choice compute_kinds[] = {
     {"fast", UPG_COMPUTE_FAST}, {"reference", UPG_COMPUTE_REFERENCE}, {NULL, 0}};
 
 static const struct option_spec machine_options[] = {
-    {.name = "threads",
-     .letter = 't',
-     .kind = OPTION_COUNT,
-     .field = FIELD(n_threads),
-     .argument = "N",
-     .fallback = "0",
-     .max = 4096,
-     .environment = "UPG_THREADS",
-     .help = "processor cores to use; 0: one thread for each physical core"},
+    THREADS_OPTION,
     {.name = "device",
      .kind = OPTION_CHOICE,
      .field = FIELD(device),
@@ -304,6 +302,66 @@ static const struct option_spec eval_options[] = {
      .choices = kv_types,
      .help = "how keys and values of earlier tokens are kept in memory"}};
 const struct option_group eval_group = GROUP("Measurement", eval_options);
+
+static const struct option_spec size_options[] = {
+    {.name = "ratio",
+     .kind = OPTION_REAL,
+     .field = FIELD(ratio),
+     .argument = "R",
+     .min = 1,
+     .max = 1000,
+     .help = "the whole file is R times smaller than the weights in float32; without any of these "
+             "three, 10"},
+    {.name = "bpw",
+     .kind = OPTION_REAL,
+     .field = FIELD(bits_per_weight),
+     .argument = "B",
+     .min = 0.1,
+     .max = 32,
+     .help = "bits of the whole file for each weight"},
+    {.name = "size",
+     .kind = OPTION_SIZE,
+     .field = FIELD(max_bytes),
+     .argument = "BYTES",
+     .min = 1,
+     .max = 9007199254740992.0, /* 2^53: exact as a double */
+     .help = "the whole file, like 5.4GiB, 12MB or 5400000000"}};
+const struct option_group size_group = GROUP("Size, at most", size_options);
+
+static const struct choice efforts[] = {
+    {"fast", EFFORT_FAST}, {"normal", EFFORT_NORMAL}, {"best", EFFORT_BEST}, {NULL, 0}};
+
+static const struct option_spec compress_options[] = {
+    {.name = "calibration",
+     .kind = OPTION_FILES,
+     .field = FIELD(calibration),
+     .argument = "FILE",
+     .help = "text like the one that the model will see, instead of the one that comes with upg; "
+             "may be repeated"},
+    {.name = "effort",
+     .kind = OPTION_CHOICE,
+     .field = FIELD(effort),
+     .argument = "LEVEL",
+     .fallback = "normal",
+     .choices = efforts,
+     .help = "more effort: more time, and a model that is nearer to the original"},
+    {.name = "tune-steps",
+     .kind = OPTION_AUTO,
+     .field = FIELD(tune_steps),
+     .argument = "N",
+     .fallback = "auto",
+     .max = 1e6,
+     .help = "steps of the final tuning of scales and norms; auto: by effort, and none for models "
+             "of more than a billion weights"},
+    {.name = "seed",
+     .kind = OPTION_SEED,
+     .field = FIELD(seed),
+     .argument = "N",
+     .fallback = "1",
+     .max = 9007199254740991.0,
+     .help = "the same source, options and seed give the same file, byte for byte"},
+    THREADS_OPTION};
+const struct option_group compress_group = GROUP("Work", compress_options);
 
 static const struct option_spec manual_options[] = {
     {.name = "man",

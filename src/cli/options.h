@@ -16,6 +16,8 @@ extern const struct option_group sampling_group; /* -n, --temperature, ... */
 extern const struct option_group logits_group;   /* --ids */
 extern const struct option_group tokenize_group; /* --decode, --jsonl */
 extern const struct option_group eval_group;     /* --ref, --ctx, --stride, ... */
+extern const struct option_group size_group;     /* --ratio, --bpw, --size */
+extern const struct option_group compress_group; /* --calibration, --effort, ... */
 extern const struct option_group manual_group;   /* --man */
 
 #endif

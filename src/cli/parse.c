@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ void settings_clear(struct settings *settings)
     upg_tokens_clear(&settings->ids);
     free(settings->logit_bias.biases);
     free(settings->stop.texts);
+    free(settings->calibration.texts);
     memset(settings, 0, sizeof *settings);
 }
 
@@ -67,6 +69,40 @@ static upg_status set_seed(uint64_t *field, const struct option_spec *option, co
         return fail_errno(err, "--seed", "draw a random number");
     *field = drawn;
     return UPG_OK;
+}
+
+static upg_status set_auto(uint64_t *field, const struct option_spec *option, const char *text,
+                           upg_error *err)
+{
+    if (strcmp(text, "auto") != 0)
+        return set_count(field, option, text, err);
+    *field = UINT64_MAX;
+    return UPG_OK;
+}
+
+/* "5.4GiB": the unit's letters in upper or lower case. */
+static upg_status set_size(uint64_t *field, const struct option_spec *option, const char *text,
+                           upg_error *err)
+{
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"", 1},     {"B", 1},        {"kB", 1e3},     {"MB", 1e6},
+                 {"GB", 1e9}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}};
+    char *end;
+    const double number = strtod(text, &end);
+
+    for (size_t i = 0; end != text && i < sizeof units / sizeof *units; i++) {
+        const double bytes = number * units[i].bytes;
+
+        if (strcasecmp(end, units[i].name) != 0)
+            continue;
+        if (!(bytes >= option->min && bytes <= option->max))
+            return refuse_range(option, text, err);
+        *field = (uint64_t)bytes;
+        return UPG_OK;
+    }
+    return refuse_value(option, text, "a size like 5.4GiB, 12MB or 5400000000", err);
 }
 
 static upg_status set_real(double *field, const struct option_spec *option, const char *text,
@@ -176,12 +212,15 @@ static upg_status set_option(struct settings *settings, const struct option_spec
     switch (option->kind) {
     case OPTION_FLAG: *(int *)field = option->on; return UPG_OK;
     case OPTION_COUNT: return set_count(field, option, text, err);
+    case OPTION_AUTO: return set_auto(field, option, text, err);
+    case OPTION_SIZE: return set_size(field, option, text, err);
     case OPTION_SEED: return set_seed(field, option, text, err);
     case OPTION_REAL: return set_real(field, option, text, err);
     case OPTION_TEXT:
     case OPTION_FILE: *(const char **)field = text; return UPG_OK;
     case OPTION_CHOICE: return set_choice(field, option, text, err);
-    case OPTION_TEXTS: return add_text(field, text, err);
+    case OPTION_TEXTS:
+    case OPTION_FILES: return add_text(field, text, err);
     case OPTION_IDS: return set_ids(field, option, text, err);
     case OPTION_BIASES: return add_bias(field, option, text, err);
     }
@@ -209,7 +248,7 @@ static upg_status set_defaults(struct settings *settings, const struct command *
     return status;
 }
 
-/* The two forms in which getopt_long() wants the options. */
+/* The two forms in which getopt_long() wants the options; both end with zeros. */
 struct getopt_tables {
     char letters[2 * MAX_OPTIONS + 3];
     struct option names[MAX_OPTIONS + 1];
@@ -219,10 +258,9 @@ static void fill_getopt_tables(struct getopt_tables *tables, const struct comman
 {
     const struct option_spec *option;
     char *letter = tables->letters;
-    size_t i;
 
     *letter++ = ':'; /* tell a missing argument from an unknown option */
-    for (i = 0; (option = command_option(command, i)); i++) {
+    for (size_t i = 0; (option = command_option(command, i)); i++) {
         assert(i < MAX_OPTIONS);
         tables->names[i] =
             (struct option){.name = option->name,
@@ -233,8 +271,6 @@ static void fill_getopt_tables(struct getopt_tables *tables, const struct comman
         if (option->letter && option->argument)
             *letter++ = ':';
     }
-    *letter = '\0';
-    memset(&tables->names[i], 0, sizeof tables->names[i]);
 }
 
 /* The option that getopt_long() returned, or NULL. */
@@ -312,7 +348,7 @@ static upg_status take_operands(struct settings *settings, const struct operand_
 upg_status parse_command_line(struct settings *settings, const struct command *command, int argc,
                               char **argv, upg_error *err)
 {
-    struct getopt_tables tables;
+    struct getopt_tables tables = {{0}, {{0}}};
     upg_status status;
     int value;
 

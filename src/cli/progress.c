@@ -40,7 +40,10 @@ static int terminal_width(void)
 
 void progress_begin(struct progress *progress, const char *label, bool enabled)
 {
+    const char *no_color = getenv("NO_COLOR"); /* no-color.org */
+
     memset(progress, 0, sizeof *progress);
+    progress->color = !no_color || !*no_color;
     progress->enabled = enabled && terminal_can_draw();
     progress->label = label;
     progress->start = seconds_now();
@@ -56,19 +59,21 @@ static void draw_bar(int width, double fraction)
     fputc(']', stderr);
 }
 
-static void draw(const struct progress *progress, double now, uint64_t done, uint64_t total)
+static void draw(const struct progress *progress, const char *stage, double now, uint64_t done,
+                 uint64_t total)
 {
     const double elapsed = now - progress->start;
     const double fraction = done < total ? (double)done / (double)total : 1;
-    const bool color = !getenv("NO_COLOR") || !*getenv("NO_COLOR");
     const int name_width =
-        (int)strlen(progress->stage) + (progress->label ? (int)strlen(progress->label) + 2 : 0);
+        (int)strlen(stage) + (progress->label ? (int)strlen(progress->label) + 2 : 0);
     int bar_width = terminal_width() - name_width - TEXT_WIDTH;
 
+    if (bar_width < 0) /* the line would be broken, and half of it stay */
+        return;
     fputs("\r\033[K", stderr);
     if (progress->label)
         fprintf(stderr, "%s: ", progress->label);
-    fprintf(stderr, color ? "\033[36m%s\033[m" : "%s", progress->stage);
+    fprintf(stderr, progress->color ? "\033[36m%s\033[m" : "%s", stage);
     if (total == 0) {
         fprintf(stderr, "  %llu  %.0f s", (unsigned long long)done, elapsed);
         return;
@@ -100,7 +105,7 @@ int progress_update(void *context, const char *stage, uint64_t done, uint64_t to
     if (now - progress->start >= first_after_s && now - progress->last_drawn >= every_s) {
         progress->last_drawn = now;
         progress->drawn = true;
-        draw(progress, now, done, total);
+        draw(progress, stage, now, done, total);
         fflush(stderr);
     }
     return 0;

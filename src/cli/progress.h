@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 struct progress {
-    bool enabled, drawn;
+    bool enabled, drawn, color;
     const char *label;        /* in front of the stage ("wiki.txt"); may be NULL */
     const char *stage;        /* the stage of the last call */
     double start, last_drawn; /* seconds of the monotonic clock */

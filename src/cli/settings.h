@@ -18,6 +18,7 @@ struct bias_list {
 };
 
 enum template_use { TEMPLATE_DEFAULT = 0, TEMPLATE_ON = 1, TEMPLATE_OFF = 2 };
+enum effort { EFFORT_FAST, EFFORT_NORMAL, EFFORT_BEST };
 enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 
 struct settings {
@@ -51,6 +52,12 @@ struct settings {
     uint64_t stride;
     int decode;
     int man, list;
+
+    double ratio, bits_per_weight; /* 0: not given */
+    uint64_t max_bytes;            /* 0: not given */
+    struct text_list calibration;  /* file names */
+    int effort;                    /* enum effort */
+    uint64_t tune_steps;           /* UINT64_MAX: chosen by upg */
 };
 
 /* Free what is owned. */

@@ -1,4 +1,5 @@
 """Manual pages and shell completions, made from the table of commands."""
+import itertools
 import re
 import shutil
 import subprocess
@@ -36,9 +37,8 @@ def test_page_has_its_sections_and_options(command):
     assert not re.search(r"^[.'](?!TH |nh$|SH |SS |PP$|TP$|EX$|EE$|in( \+4n)?$)", page, re.M)
 
 
-@pytest.mark.parametrize("formatter", [name for name in FORMATTERS if shutil.which(name)])
-def test_page_is_formatted_without_warnings(formatter):
-    for command in ["", *COMMANDS]:
+def test_pages_are_formatted_without_warnings():
+    for formatter, command in itertools.product(filter(shutil.which, FORMATTERS), ["", *COMMANDS]):
         page = run("help", "--man", *command.split()).raw
         done = subprocess.run(FORMATTERS[formatter], input=page, capture_output=True, check=True,
                               env=environment(MANWIDTH="100"))
@@ -87,6 +87,7 @@ def test_bash_offers_files(tmp_path):
 
 
 ZSH = """
+autoload -U compinit; compinit -D 2>/dev/null
 eval "$("$UPG" completion zsh)"
 _describe() { print -l ${(P)2} }
 _arguments() { print -l -- "$@" }
@@ -100,19 +101,24 @@ complete -C "%s"
 """
 
 
-@pytest.mark.parametrize("name", [s for s in ("zsh", "fish") if shutil.which(s)])
-def test_zsh_and_fish_offer_commands_and_options(name, tmp_path):
-    env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
-    if name == "zsh":
-        script, args = "autoload -U compinit; compinit -D 2>/dev/null\n" + ZSH, ["-f"]
-        commands, options = script % "upg ''", script % "upg run ''"
-        separator = ":"
-    else:
-        script, args = FISH, ["--no-config"]
-        commands, options = script % "upg ", script % "upg run --"
-        separator = "\t"
-    offered = {line.split(separator)[0] for line in shell(name, commands, *args, **env).splitlines()}
-    assert set(COMMANDS) <= offered
-    text = shell(name, options, *args, **env)
-    for option in options_of("run"):
-        assert re.search(rf"--{option}\b", text)
+@pytest.mark.parametrize("name", ["zsh", "fish"])
+def test_zsh_and_fish_know_every_option(name):
+    script = run("completion", name).out
+    for command in COMMANDS:
+        assert command in script
+        for option in options_of(command):
+            assert (f"--{option}" if name == "zsh" else f"from {command}' -l {option} ") in script
+
+
+def test_zsh_and_fish_offer_commands_and_options(tmp_path):
+    """In the shells themselves, where they are installed."""
+    scripts = {"zsh": (ZSH % "upg ''", ZSH % "upg run ''", ["-f"], ":"),
+               "fish": (FISH % "upg ", FISH % "upg run --", ["--no-config"], "\t")}
+    for name in filter(shutil.which, scripts):
+        commands, options, args, separator = scripts[name]
+        env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+        offered = {line.split(separator)[0] for line in shell(name, commands, *args, **env).splitlines()}
+        assert set(COMMANDS) <= offered
+        text = shell(name, options, *args, **env)
+        for option in options_of("run"):
+            assert re.search(rf"--{option}\b", text)
