@@ -417,6 +417,41 @@ static void stop_ids_are_those_of_the_keys_and_of_the_vocabulary(void **state)
     clear(model, &file);
 }
 
+/* Those of tests/data/fuzz/gguf that make_gguf_corpus.py took from the Python package `gguf`. */
+static void files_written_by_another_program_are_opened(void **state)
+{
+    static const char *const names[] = {"phi3_long", "llama_k", "values", "version_2"};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        char path[64];
+        upg_model *model;
+        upg_error err;
+        float row[256];
+
+        snprintf(path, sizeof path, "tests/data/fuzz/gguf/%s.gguf", names[i]);
+        assert_ok(upg_model_open(&model, path, NULL, &err), err);
+        assert_string_equal(model->path, path);
+        assert_int_equal(model->n_maps, 1);
+        upg_matrix_rows(&model->embedding, 11, 1, row, NULL);
+        for (size_t c = 0; c < model->config.d_model; c++)
+            assert_true(isfinite(row[c]));
+        upg_model_free(model);
+    }
+}
+
+static void missing_file_is_named(void **state)
+{
+    upg_model *model = calloc(1, sizeof *model);
+    upg_error err;
+
+    (void)state;
+    assert_non_null(model);
+    assert_fails(upg_read_gguf(model, "tests/data/none.gguf", NULL, &err), UPG_ERR_IO, err,
+                 "tests/data/none.gguf: cannot open");
+    upg_model_free(model);
+}
+
 static void settings_without_effect_are_allowed(void **state)
 {
     static const struct {
@@ -699,6 +734,8 @@ int main(void)
         cmocka_unit_test(llama_becomes_a_model_of_parts_with_interleaved_pairs),
         cmocka_unit_test(long_rope_has_factors_and_a_magnitude),
         cmocka_unit_test(stop_ids_are_those_of_the_keys_and_of_the_vocabulary),
+        cmocka_unit_test(files_written_by_another_program_are_opened),
+        cmocka_unit_test(missing_file_is_named),
         cmocka_unit_test(settings_without_effect_are_allowed),
         cmocka_unit_test(files_that_would_give_wrong_text_are_refused_by_name),
         cmocka_unit_test(vocabulary_larger_than_the_embedding_is_refused),
