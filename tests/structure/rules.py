@@ -24,7 +24,6 @@ MAY_INCLUDE = {
     "constrain": LIBRARY_BELOW_ENGINE | {"engine"},
     "evaluate": LIBRARY_BELOW_ENGINE | {"engine"},
     "compress": LIBRARY_BELOW_ENGINE | {"engine", "evaluate"},
-    "api": LIBRARY_BELOW_ENGINE | {"engine", "constrain", "evaluate", "compress", "gpu/gpu.h"},
     "server": set(),
     "cli": set(),
 }
@@ -38,6 +37,7 @@ SOURCE = (".c", ".h", ".py", ".sh")
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 STRING_OR_COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.S)
 INTRINSICS = {"immintrin.h", "x86intrin.h", "arm_neon.h", "arm_sve.h", "cpuid.h"}
+TIER_FILE = re.compile(r"_(avx2|avx512|amx|neon|x86)\.[ch]$")
 ENDS_OR_PRINTS = re.compile(
     r"\b(exit|_exit|abort|printf|vprintf|puts|putchar|perror)\s*\(|\bfprintf\s*\(\s*std(?:out|err)\b")
 # Spelled in pieces, so that this file does not break its own rules.
@@ -107,14 +107,14 @@ def includes_follow_the_layers(tree):
                 yield f"{where}: src/{name} does not exist"
 
 
-def instruction_sets_stay_in_kernels(tree):
+def instruction_sets_stay_in_their_files(tree):
     for path, room in tree.code():
-        if room == "kernels":
+        if room == "kernels" or TIER_FILE.search(path):
             continue
         text = tree.text(path)
         for match in INCLUDE.finditer(text):
             if match.group(2) in INTRINSICS:
-                yield f"{path}:{line_of(text, match.start())}: {match.group(2)} belongs into src/kernels"
+                yield f"{path}:{line_of(text, match.start())}: {match.group(2)} belongs into src/kernels or a file named after its tier"
 
 
 def library_never_prints_or_exits(tree):
@@ -187,7 +187,7 @@ def links_lead_somewhere(tree):
                 yield f"{path}:{line_of(text, match.start())}: link to {target}, which does not exist"
 
 
-RULES = [includes_follow_the_layers, instruction_sets_stay_in_kernels, library_never_prints_or_exits, files_are_small,
+RULES = [includes_follow_the_layers, instruction_sets_stay_in_their_files, library_never_prints_or_exits, files_are_small,
          long_files_say_why, no_paths_of_a_machine, no_debts, architecture_names_every_room, links_lead_somewhere]
 
 

@@ -2,11 +2,14 @@
 """Step 5: make an ordinary Hugging Face directory (bf16 safetensors) of what train.py saved.
 
 A stored matrix is int8 rows with one float scale a row; the model is bf16(int8 * scale), rounded to nearest even.  Needs
-numpy alone.
+numpy alone.  With --stored it also writes the small form that scripts/make_default_model.py reads: model.json, and the
+trained bytes in xz parts.
 """
 
 import argparse
+import hashlib
 import json
+import lzma
 import pathlib
 import shutil
 import struct
@@ -65,11 +68,26 @@ def config(result):
     }  # fmt: skip
 
 
+def write_stored(folder, result, blob, model, generation):
+    part_bytes = 20 << 20
+    # Weights have no structure beyond a byte: no literal context, no alignment.
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0, "dict_size": 1 << 22}]
+    parts = []
+    for i in range(0, len(blob), part_bytes):
+        parts.append(f"weights.{len(parts):02d}.bin.xz")
+        packed = lzma.compress(blob[i : i + part_bytes], lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=filters)
+        (folder / parts[-1]).write_bytes(packed)
+    stored = {"config": model, "generation_config": generation, "parts": parts, "bytes": len(blob)}
+    stored.update(sha256=hashlib.sha256(blob).hexdigest(), table=result["table"])
+    (folder / "model.json").write_text(json.dumps(stored, indent=0))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trained", type=pathlib.Path, help="OUT/SIZE.json of train.py; SIZE.bin lies beside it")
     parser.add_argument("tokenizer", type=pathlib.Path, help="folder with tokenizer.json and tokenizer_config.json")
     parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--stored", type=pathlib.Path, help="folder for the small form")
     options = parser.parse_args()
 
     result = json.loads(options.trained.read_text())
@@ -81,6 +99,9 @@ def main():
     generation, model = config(result)
     (options.out / "config.json").write_text(json.dumps(model, indent=1))
     (options.out / "generation_config.json").write_text(json.dumps(generation, indent=1))
+    if options.stored:
+        options.stored.mkdir(parents=True, exist_ok=True)
+        write_stored(options.stored, result, blob, model, generation)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(options.tokenizer / name, options.out / name)
 
