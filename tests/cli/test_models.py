@@ -57,10 +57,11 @@ def test_failed_logits_leave_the_old_file(upg, tmp_path):
 
 def test_too_little_memory_is_status_4(upg, tmp_path):
     def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (70 << 20, 70 << 20))
+        resource.setrlimit(resource.RLIMIT_AS, (110 << 20, 110 << 20))
 
     ids = ",".join(["5"] * 2000)  # their logits alone are 62 MiB
-    assert "memory" in upg("logits", tmp_path / "o.npy", "--ids", ids, "-t", "1", status=4, preexec_fn=limit).err
+    assert "memory" in upg("logits", tmp_path / "o.npy", "--ids", ids, "-t", "1", status=4, preexec_fn=limit,
+                           env={"OPENBLAS_NUM_THREADS": "1"}).err
 
 
 def test_inspect_has_its_fields(upg):
