@@ -34,7 +34,7 @@ static void multiply_batch(float *y, size_t y_stride, const struct upg_packed *w
                 decode_chunk(w->k, &d, codes, &carry, n_groups, scratch->weights);
                 multiply_chunk(&(struct upg_chunk){
                     scratch->weights, n_groups, x, h, w->gain[h], token, n_tokens, scratch->sums,
-                    next + n_groups * 64, n_groups * (size_t)(w->k - 1)});
+                    next + n_groups * 128, n_groups * (size_t)(w->k - 2)});
                 codes = next;
             }
             for (size_t t = 0; t < n_tokens; t++)

@@ -31,7 +31,7 @@ struct upg_chunk {
     size_t first_token, n_tokens;
     float (*sums)[UPG_ROW_BLOCK]; /* [n_tokens] */
     const uint8_t *next;          /* codes to prefetch: n_lines of 64 bytes.  decode_chunk() has */
-    size_t n_lines;               /* prefetched as many lines in front of them as it has groups */
+    size_t n_lines;               /* prefetched 2 n_groups lines in front of them */
 };
 
 /* Column groups of scale block h. */

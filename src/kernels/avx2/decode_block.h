@@ -47,26 +47,30 @@ INLINE struct carry left_edge(void)
     return (struct carry){{half, half}};
 }
 
-/* Decode n_groups blocks; out is [16][n_groups][8 rows][4 columns].  With each, a line of the codes
- * behind them is prefetched. */
-INLINE void decode_blocks(int k, const struct decoder *d, const uint8_t *codes, struct carry *carry,
-                          size_t n_groups, int8_t *out)
+/* Decode n_groups blocks; out is [16][n_groups][8 rows][4 columns].  With each, two lines of the codes
+ * behind them are prefetched. */
+INLINE void decode_blocks(int k, const struct decoder *decoder, const uint8_t *codes,
+                          struct carry *carried, size_t n_groups, int8_t *out)
 {
+    const struct decoder d = *decoder; /* `out` may alias what is behind the pointers */
+    struct carry carry = *carried;
     const uint8_t *next = codes + n_groups * UPG_LANES * (size_t)k;
 
-    for (size_t g = 0; g < n_groups; g++, codes += UPG_LANES * k, next += 64) {
+    for (size_t g = 0; g < n_groups; g++, codes += UPG_LANES * k, next += 128) {
         _mm_prefetch((const char *)next, _MM_HINT_T1);
+        _mm_prefetch((const char *)next + 64, _MM_HINT_T1);
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
-            const struct half_block opened = open_half(k, d, codes, half, &carry->halves[half]);
+            const struct half_block opened = open_half(k, &d, codes, half, &carry.halves[half]);
 
 #pragma GCC unroll 8 /* a step must be a constant */
             for (int i = 0; i < UPG_STEPS; i++) {
                 int8_t *to = out + ((size_t)(2 * i + half) * n_groups + g) * 32;
-                _mm256_store_si256((__m256i *)to, weights_at(k, d, &opened, i));
+                _mm256_store_si256((__m256i *)to, weights_at(k, &d, &opened, i));
             }
         }
     }
+    *carried = carry;
 }
 
 static void decode_chunk(int k, const struct decoder *d, const uint8_t *codes, struct carry *carry,

@@ -80,55 +80,60 @@ INLINE void multiply_one(int k, float *y, const struct upg_packed *w, const stru
     }
 }
 
-/* 4 row vectors from number `first` on x n_tokens (a constant) tokens of a chunk; `lines` of the
- * next chunk are prefetched with each column group. */
+/* 4 row vectors from number `first` on x n_tokens (a constant) tokens of a chunk.  next: codes to
+ * prefetch, a line with each column group; or NULL. */
 INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token, size_t n_tokens,
-                          const uint8_t *next, size_t lines)
+                          const uint8_t *next)
 {
-    const int8_t *weights = c->weights + first * c->n_groups * 32;
+    const size_t n_groups = c->n_groups, stride = c->x->padded_cols;
     const size_t from = c->first_token + token;
-    const int8_t *values =
-        c->x->values + from * c->x->padded_cols + c->scale_block * UPG_SCALE_BLOCK;
-    __m256i products[TILE_VECTORS][TILE_TOKENS];
+    const int8_t *weights = c->weights + first * n_groups * 32;
+    const int8_t *values = c->x->values + from * stride + c->scale_block * UPG_SCALE_BLOCK;
+    __m256i products[TILE_TOKENS][TILE_VECTORS];
 
+#pragma GCC unroll 3 /* all sums are registers */
     for (size_t t = 0; t < n_tokens; t++)
+#pragma GCC unroll 4
         for (size_t i = 0; i < TILE_VECTORS; i++)
-            products[i][t] = offset_of(c->x, from + t, c->scale_block);
-    for (size_t g = 0; g < c->n_groups; g++) {
+            products[t][i] = offset_of(c->x, from + t, c->scale_block);
+    for (size_t g = 0; g < n_groups; g++, weights += 32, values += UPG_COL_GROUP) {
         __m256i four[TILE_TOKENS];
 
+#pragma GCC unroll 3
         for (size_t t = 0; t < n_tokens; t++)
-            four[t] = four_values(values + t * c->x->padded_cols + g * UPG_COL_GROUP);
+            four[t] = four_values(values + t * stride);
+#pragma GCC unroll 4
         for (size_t i = 0; i < TILE_VECTORS; i++) {
-            const int8_t *from_group = weights + (i * c->n_groups + g) * 32;
-            const __m256i rows = _mm256_load_si256((const __m256i *)from_group);
+            const __m256i rows = _mm256_load_si256((const __m256i *)(weights + i * n_groups * 32));
+#pragma GCC unroll 3
             for (size_t t = 0; t < n_tokens; t++)
-                products[i][t] = multiply_add(products[i][t], rows, four[t]);
+                products[t][i] = multiply_add(products[t][i], rows, four[t]);
         }
-        for (size_t line = 0; line < lines; line++, next += 64)
-            _mm_prefetch((const char *)next, _MM_HINT_T1);
+        if (next)
+            _mm_prefetch((const char *)next + 64 * g, _MM_HINT_T1);
     }
+#pragma GCC unroll 3
     for (size_t t = 0; t < n_tokens; t++)
+#pragma GCC unroll 4
         for (size_t i = 0; i < TILE_VECTORS; i++)
-            add_scaled(&c->sums[token + t][8 * (first + i)], products[i][t], c->x, from + t,
+            add_scaled(&c->sums[token + t][8 * (first + i)], products[t][i], c->x, from + t,
                        c->scale_block, c->gain);
 }
 
 static void multiply_chunk(const struct upg_chunk *c)
 {
-    size_t lines_left = c->n_lines;
-    const uint8_t *next = c->next;
+    size_t n_lines = 0; /* prefetched */
 
     for (size_t token = 0; token < c->n_tokens; token += TILE_TOKENS)
         for (size_t first = 0; first < N_VECTORS; first += TILE_VECTORS) {
-            const size_t lines = lines_left > 0;
+            const bool prefetch = n_lines < c->n_lines;
+            const uint8_t *next = prefetch ? c->next + 64 * n_lines : NULL;
             switch (c->n_tokens - token) {
-            case 1: multiply_tile(c, first, token, 1, next, lines); break;
-            case 2: multiply_tile(c, first, token, 2, next, lines); break;
-            default: multiply_tile(c, first, token, TILE_TOKENS, next, lines); break;
+            case 1: multiply_tile(c, first, token, 1, next); break;
+            case 2: multiply_tile(c, first, token, 2, next); break;
+            default: multiply_tile(c, first, token, TILE_TOKENS, next); break;
             }
-            next += lines * c->n_groups * 64;
-            lines_left -= lines * c->n_groups;
+            n_lines += prefetch ? c->n_groups : 0;
         }
 }
 

@@ -41,22 +41,26 @@ INLINE struct carry left_edge(void)
     return (struct carry){{{zero, zero}, {zero, zero}}};
 }
 
-/* Decode n_groups blocks; out is [8][n_groups][16 rows][4 columns].  With each, a line of the codes
- * behind them is prefetched. */
-INLINE void decode_blocks(int k, const struct decoder *d, const uint8_t *codes, struct carry *carry,
-                          size_t n_groups, int8_t *out)
+/* Decode n_groups blocks; out is [8][n_groups][16 rows][4 columns].  With each, two lines of the codes
+ * behind them are prefetched. */
+INLINE void decode_blocks(int k, const struct decoder *decoder, const uint8_t *codes,
+                          struct carry *carried, size_t n_groups, int8_t *out)
 {
+    const struct decoder d = *decoder; /* `out` may alias what is behind the pointers */
+    struct carry carry = *carried;
     const uint8_t *next = codes + n_groups * UPG_LANES * (size_t)k;
 
-    for (size_t g = 0; g < n_groups; g++, codes += UPG_LANES * k, next += 64) {
-        const struct block block = open_block(k, d, codes, carry);
+    for (size_t g = 0; g < n_groups; g++, codes += UPG_LANES * k, next += 128) {
+        const struct block block = open_block(k, &d, codes, &carry);
 
         _mm_prefetch((const char *)next, _MM_HINT_T1);
+        _mm_prefetch((const char *)next + 64, _MM_HINT_T1);
 #pragma GCC unroll 8 /* a step must be a constant */
         for (int i = 0; i < UPG_STEPS; i++)
             _mm512_store_si512(out + ((size_t)i * n_groups + g) * UPG_LANES,
-                               weights_at(k, d, &block, i));
+                               weights_at(k, &d, &block, i));
     }
+    *carried = carry;
 }
 
 static void decode_chunk(int k, const struct decoder *d, const uint8_t *codes, struct carry *carry,

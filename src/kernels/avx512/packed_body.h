@@ -84,49 +84,50 @@ INLINE void multiply_few(int k, size_t n_tokens, float *y, size_t y_stride,
     }
 }
 
-/* 4 row vectors from number `first` on x n_tokens (a constant) tokens of a chunk; `lines` of the
- * next chunk are prefetched with each column group. */
+/* 4 row vectors from number `first` on x n_tokens (a constant) tokens of a chunk.  next: codes to
+ * prefetch, a line with each column group; or NULL. */
 INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token, size_t n_tokens,
-                          const uint8_t *next, size_t lines)
+                          const uint8_t *next)
 {
-    const int8_t *weights = c->weights + first * c->n_groups * UPG_LANES;
+    const size_t n_groups = c->n_groups, stride = c->x->padded_cols;
     const size_t from = c->first_token + token;
-    const int8_t *values =
-        c->x->values + from * c->x->padded_cols + c->scale_block * UPG_SCALE_BLOCK;
-    __m512i products[TILE_VECTORS][TILE_TOKENS];
+    const int8_t *weights = c->weights + first * n_groups * UPG_LANES;
+    const int8_t *values = c->x->values + from * stride + c->scale_block * UPG_SCALE_BLOCK;
+    __m512i products[TILE_TOKENS * TILE_VECTORS]; /* [n_tokens][4] */
 
-    for (size_t t = 0; t < n_tokens; t++)
-        for (size_t i = 0; i < TILE_VECTORS; i++)
-            products[i][t] = offset_of(c->x, from + t, c->scale_block);
-    for (size_t g = 0; g < c->n_groups; g++) {
+    /* flat loops, unrolled early: only so does gcc keep all 24 sums in registers */
+#pragma GCC unroll 24
+    for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
+        products[j] = offset_of(c->x, from + j / TILE_VECTORS, c->scale_block);
+    for (size_t g = 0; g < n_groups; g++, weights += UPG_LANES, values += UPG_COL_GROUP) {
         __m512i rows[TILE_VECTORS];
 
+#pragma GCC unroll 4
         for (size_t i = 0; i < TILE_VECTORS; i++)
-            rows[i] = _mm512_load_si512(weights + (i * c->n_groups + g) * UPG_LANES);
-        for (size_t t = 0; t < n_tokens; t++) {
-            const __m512i four = four_values(values + t * c->x->padded_cols + g * UPG_COL_GROUP);
-            for (size_t i = 0; i < TILE_VECTORS; i++)
-                products[i][t] = multiply_add(products[i][t], rows[i], four);
-        }
-        for (size_t line = 0; line < lines; line++, next += 64)
-            _mm_prefetch((const char *)next, _MM_HINT_T1);
+            rows[i] = _mm512_load_si512(weights + i * n_groups * UPG_LANES);
+#pragma GCC unroll 24
+        for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
+            products[j] = multiply_add(products[j], rows[j % TILE_VECTORS],
+                                       four_values(values + j / TILE_VECTORS * stride));
+        if (next)
+            _mm_prefetch((const char *)next + 64 * g, _MM_HINT_T1);
     }
-    for (size_t t = 0; t < n_tokens; t++)
-        for (size_t i = 0; i < TILE_VECTORS; i++)
-            add_scaled(&c->sums[token + t][16 * (first + i)], products[i][t], c->x, from + t,
-                       c->scale_block, c->gain);
+#pragma GCC unroll 24
+    for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
+        add_scaled(&c->sums[token + j / TILE_VECTORS][16 * (first + j % TILE_VECTORS)], products[j],
+                   c->x, from + j / TILE_VECTORS, c->scale_block, c->gain);
 }
 
 static void multiply_tile_of(const struct upg_chunk *c, size_t first, size_t token, size_t n_tokens,
-                             const uint8_t *next, size_t lines)
+                             const uint8_t *next)
 {
     switch (n_tokens) {
-    case 1: multiply_tile(c, first, token, 1, next, lines); break;
-    case 2: multiply_tile(c, first, token, 2, next, lines); break;
-    case 3: multiply_tile(c, first, token, 3, next, lines); break;
-    case 4: multiply_tile(c, first, token, 4, next, lines); break;
-    case 5: multiply_tile(c, first, token, 5, next, lines); break;
-    default: multiply_tile(c, first, token, 6, next, lines); break;
+    case 1: multiply_tile(c, first, token, 1, next); break;
+    case 2: multiply_tile(c, first, token, 2, next); break;
+    case 3: multiply_tile(c, first, token, 3, next); break;
+    case 4: multiply_tile(c, first, token, 4, next); break;
+    case 5: multiply_tile(c, first, token, 5, next); break;
+    default: multiply_tile(c, first, token, 6, next); break;
     }
 }
 
@@ -138,18 +139,14 @@ INLINE size_t tile_tokens(size_t left)
 
 static void multiply_chunk(const struct upg_chunk *c)
 {
-    size_t lines_left = c->n_lines;
-    const uint8_t *next = c->next;
+    size_t n_lines = 0; /* prefetched */
 
     for (size_t token = 0, n; token < c->n_tokens; token += n) {
         n = tile_tokens(c->n_tokens - token);
         for (size_t first = 0; first < UPG_STEPS; first += TILE_VECTORS) {
-            const size_t tiles_left = 2; /* most of the codes with the first tiles */
-            const size_t lines =
-                (lines_left + tiles_left * c->n_groups - 1) / (tiles_left * c->n_groups);
-            multiply_tile_of(c, first, token, n, next, lines);
-            next += lines * c->n_groups * 64;
-            lines_left -= lines * c->n_groups < lines_left ? lines * c->n_groups : lines_left;
+            const bool prefetch = n_lines < c->n_lines;
+            multiply_tile_of(c, first, token, n, prefetch ? c->next + 64 * n_lines : NULL);
+            n_lines += prefetch ? c->n_groups : 0;
         }
     }
 }
