@@ -44,6 +44,8 @@ static const char *const other_types[] = {
     [39] = "MXFP4",
 };
 
+_Static_assert(sizeof(size_t) >= sizeof(uint64_t), "numbers of a file become sizes uncut");
+
 /* ---- The cursor ---- */
 
 struct cursor {

@@ -23,6 +23,7 @@ COMMANDS = {
     "chat-run": ["run", "--chat", "-f", "{text}", "-n", "2", "--greedy", "--threads", "1", "--json", "--seed",
                  "1"],
     "logits": ["logits", "{out}", "-p", "Hi", "--threads", "1"],
+    "gguf": ["logits", "{root}/tests/data/fuzz/gguf/phi3_long.gguf", "{out}", "--ids", "0,1,2", "--threads", "1"],
     "verify": ["verify", "{root}/models/default.upg"],
     "eval": ["eval", "{root}/models/default.upg", "{text}", "--ctx", "16", "--threads", "1", "--json"],
 }
