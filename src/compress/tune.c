@@ -284,6 +284,9 @@ upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
 {
     const size_t n_max =
         2 * upg_n_slots(&student->original->config) + upg_n_norms(&student->original->config);
+    const size_t n_available = calibration->n_windows - calibration->n_held;
+    const size_t per_step =
+        options->windows_per_step < n_available ? options->windows_per_step : n_available;
     struct parameters *list = calloc(n_max, sizeof *list);
     struct upg_distance before, after;
     struct upg_trainer trainer = {0};
@@ -295,8 +298,8 @@ upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
     if (status == UPG_OK)
         status = upg_student_distance(pool, student, calibration, &before, err);
     if (status == UPG_OK)
-        status = upg_trainer_init(&trainer, pool, student, options->windows_per_step,
-                                  calibration->window, UPG_DENSE_GRADIENTS, err);
+        status = upg_trainer_init(&trainer, pool, student, per_step, calibration->window,
+                                  UPG_DENSE_GRADIENTS, err);
     if (status != UPG_OK)
         goto done;
     n_lists = list_parameters(&trainer, list);
