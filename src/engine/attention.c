@@ -6,6 +6,8 @@
  * and at the end o / l.  Dao et al. 2022 (FlashAttention), algorithm 1, as rewritten by Milakov &
  * Gimelshein 2018 for the softmax.
  *
+ * Coded caches are rotated: the query is rotated as the keys are, o is rotated back at the end.
+ *
  * Blocks are cut at multiples of UPG_KV_BLOCK whatever the step looks like, and a block's sums have
  * the kernels' fixed order, so a query's result depends on its position and the cache alone.
  * Positions beyond a query's own get the probability 0 in its last block; whole blocks beyond it
@@ -13,6 +15,7 @@
 #include "engine/attention.h"
 
 #include "base/size.h"
+#include "codec/codec.h"
 
 #include <math.h>
 
@@ -24,6 +27,7 @@ struct queries {
     float *o;        /* [n, stride] weighted sums so far */
     float *sums;     /* [n, stride] V_b p */
     float *scores;   /* [n, UPG_KV_BLOCK] s, then p */
+    float *decoded;  /* [UPG_KV_BLOCK, head_dim] or its transpose, of coded cache types */
     float *greatest; /* [n] m */
     float *total;    /* [n] l */
     float *decay;    /* [n] a */
@@ -59,6 +63,7 @@ bool upg_attention_scratch(const struct upg_attention *a, size_t *n_bytes)
     size_t n_floats;
 
     return size_mul(n, 3 * padded_head(a) + UPG_KV_BLOCK + 3, &n_floats) &&
+           size_add(n_floats, UPG_KV_BLOCK * padded_head(a), &n_floats) &&
            size_mul(n_floats, sizeof(float), n_bytes) &&
            size_round_up(*n_bytes, UPG_CACHE_LINE, n_bytes);
 }
@@ -70,38 +75,42 @@ static struct queries place_queries(const struct upg_attention *a, size_t n, flo
     t.o = t.q + n * t.stride;
     t.sums = t.o + n * t.stride;
     t.scores = t.sums + n * t.stride;
-    t.greatest = t.scores + n * UPG_KV_BLOCK;
+    t.decoded = t.scores + n * UPG_KV_BLOCK;
+    t.greatest = t.decoded + UPG_KV_BLOCK * t.stride;
     t.total = t.greatest + n;
     t.decay = t.total + n;
     return t;
 }
 
-static void load_queries(const struct queries *t, const struct upg_tile *tile, size_t group,
-                         struct upg_activation qkv, size_t first_head, size_t head_dim)
+static void load_queries(const struct upg_attention *a, const struct queries *t,
+                         const struct upg_tile *tile, struct upg_activation qkv, size_t kv_head)
 {
+    const size_t head_dim = a->cache->head_dim, group = a->n_heads / a->cache->n_kv_heads;
     const float scale = (float)(1 / sqrt((double)head_dim));
 
     for (size_t query = 0; query < t->n; query++) {
         const float *q = qkv.rows + (tile->first + query / group) * qkv.stride +
-                         (first_head + query % group) * head_dim;
+                         (kv_head * group + query % group) * head_dim;
 
         for (size_t i = 0; i < head_dim; i++) {
             t->q[query * t->stride + i] = q[i] * scale;
             t->o[query * t->stride + i] = 0;
         }
+        if (upg_kv_is_coded(a->cache->type))
+            upg_hadamard(t->q + query * t->stride, head_dim);
         t->greatest[query] = -INFINITY;
         t->total[query] = 0;
     }
 }
 
-/* y[n, n_rows] = W x, W [n_rows, n_cols] in the cache's type. */
+/* y[n, n_rows] = W x, W [n_rows, n_cols] float32 or float16. */
 static void multiply(const struct upg_attention *a, float *y, size_t y_stride, const void *w,
                      const float *x, size_t x_stride, size_t n_rows, size_t n_cols, size_t n)
 {
-    if (a->cache->type == UPG_KV_F32)
-        a->kernels->matmul_f32(y, y_stride, w, x, x_stride, n_rows, n_cols, n);
-    else
+    if (a->cache->type == UPG_KV_F16)
         a->kernels->matmul_f16(y, y_stride, w, x, x_stride, n_rows, n_cols, n);
+    else
+        a->kernels->matmul_f32(y, y_stride, w, x, x_stride, n_rows, n_cols, n);
 }
 
 /* One query's scores of a block, of which the first n_visible count, become probabilities relative
@@ -136,10 +145,19 @@ static void attend_block(const struct upg_attention *a, const struct queries *t,
                          size_t first_pos, size_t begin, const void *keys, const void *values)
 {
     const size_t head_dim = a->cache->head_dim;
+    const bool is_coded = upg_kv_is_coded(a->cache->type);
 
+    if (is_coded) {
+        upg_kv_load_keys(a->cache->type, keys, head_dim, t->decoded);
+        keys = t->decoded;
+    }
     multiply(a, t->scores, UPG_KV_BLOCK, keys, t->q, t->stride, UPG_KV_BLOCK, head_dim, t->n);
     for (size_t query = 0; query < t->n; query++)
         soften(t, query, visible(first_pos + query / group, begin));
+    if (is_coded) {
+        upg_kv_load_values(a->cache->type, values, head_dim, t->decoded);
+        values = t->decoded;
+    }
     multiply(a, t->sums, t->stride, values, t->scores, UPG_KV_BLOCK, head_dim, UPG_KV_BLOCK, t->n);
     for (size_t query = 0; query < t->n; query++) {
         float *o = t->o + query * t->stride;
@@ -162,7 +180,7 @@ void upg_attention_tile(const struct upg_attention *a, struct upg_activation out
     const size_t last_pos = first->pos + tile->n_rows - 1;
     const struct queries t = place_queries(a, tile->n_rows * group, scratch);
 
-    load_queries(&t, tile, group, qkv, kv_head * group, head_dim);
+    load_queries(a, &t, tile, qkv, kv_head);
     for (size_t begin = 0; begin <= last_pos; begin += UPG_KV_BLOCK) {
         const uint32_t block = first->list->blocks[begin / UPG_KV_BLOCK];
 
@@ -175,5 +193,7 @@ void upg_attention_tile(const struct upg_attention *a, struct upg_activation out
 
         for (size_t i = 0; i < head_dim; i++)
             to[i] = t.o[query * t.stride + i] / t.total[query];
+        if (upg_kv_is_coded(cache->type))
+            upg_hadamard(to, head_dim); /* its own inverse */
     }
 }

@@ -28,7 +28,7 @@ static upg_status complete_options(upg_engine_options *o, const struct upg_model
                         model->path, c->context);
     if (o->cache_tokens == 0)
         o->cache_tokens = o->context;
-    if (o->kv_type != UPG_KV_F16 && o->kv_type != UPG_KV_F32)
+    if (o->kv_type < UPG_KV_F16 || o->kv_type > UPG_KV_F32)
         return upg_fail(err, UPG_ERR_ARGUMENT, "kv_type: %d is none", (int)o->kv_type);
     if (o->compute != UPG_COMPUTE_FAST && o->compute != UPG_COMPUTE_REFERENCE)
         return upg_fail(err, UPG_ERR_ARGUMENT, "compute: %d is none", (int)o->compute);

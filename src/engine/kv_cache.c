@@ -2,20 +2,14 @@
  *
  * Invariant: every element of a block on a list is finite, also at positions not yet written.
  * Attention multiplies whole blocks and gives positions beyond a row's own the probability 0, and
- * 0 times a leftover NaN would not be 0.  So a block is cleared when it joins a list, and float16
- * saturates. */
+ * 0 times a leftover NaN would not be 0.  So a block is cleared when it joins a list. */
 #include "engine/kv_cache.h"
 
-#include "base/half.h"
 #include "base/size.h"
+#include "codec/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static size_t element_bytes(upg_kv_type type)
-{
-    return type == UPG_KV_F32 ? sizeof(float) : sizeof(uint16_t);
-}
 
 static uint8_t *block_of(const struct upg_kv_cache *cache, uint32_t block)
 {
@@ -34,7 +28,7 @@ static bool sizes(struct upg_kv_cache *cache, size_t n_tokens, size_t *n_blocks,
 {
     size_t n = 2, rounded;
 
-    if (!size_mul(UPG_KV_BLOCK * element_bytes(cache->type), cache->head_dim, &cache->side_bytes) ||
+    if (!upg_kv_side_bytes(cache->type, cache->head_dim, &cache->side_bytes) ||
         !size_mul(n, cache->side_bytes, &n) || !size_mul(n, cache->n_kv_heads, &n) ||
         !size_mul(n, cache->n_layers, &cache->block_bytes) ||
         !size_round_up(n_tokens, UPG_KV_BLOCK, &rounded))
@@ -54,6 +48,11 @@ upg_status upg_kv_cache_init(struct upg_kv_cache *cache, upg_kv_type type, size_
     cache->n_layers = n_layers;
     cache->n_kv_heads = n_kv_heads;
     cache->head_dim = head_dim;
+    if (!upg_kv_allows(type, head_dim))
+        return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                        "KV cache: types q8 and q4 need heads of 64, 128 or 256 values, this "
+                        "model's have %zu; use f16",
+                        head_dim);
     if (!sizes(cache, n_tokens, &n_blocks, &n_bytes))
         return upg_fail(err, UPG_ERR_ARGUMENT,
                         "KV cache: %zu tokens of %zu layers are more than the address space",
@@ -61,7 +60,7 @@ upg_status upg_kv_cache_init(struct upg_kv_cache *cache, upg_kv_type type, size_
     status = upg_kv_blocks_init(&cache->blocks, n_blocks, arena, err);
     if (status != UPG_OK)
         return status;
-    cache->memory = aligned_alloc(UPG_CACHE_LINE, n_bytes); /* a multiple: 32 tokens * 2 bytes */
+    cache->memory = aligned_alloc(UPG_CACHE_LINE, n_bytes); /* which divides the sides' sizes */
     if (!cache->memory)
         return upg_fail(err, UPG_ERR_MEMORY,
                         "KV cache: %zu tokens need %zu bytes; use a smaller context or cache",
@@ -122,30 +121,21 @@ const void *upg_kv_values(const struct upg_kv_cache *cache, uint32_t block, size
     return side_of(cache, block, layer, head, 1);
 }
 
-/* Float16 that is never infinite. */
-static uint16_t saturated_f16(float x)
-{
-    const float limit = 65504.0f;
-
-    return upg_f32_to_f16(x > limit ? limit : x < -limit ? -limit : x);
-}
-
 void upg_kv_write(struct upg_kv_cache *cache, const struct upg_kv_list *list, size_t layer,
                   size_t head, size_t pos, const float *key, const float *value)
 {
     const uint32_t block = list->blocks[pos / UPG_KV_BLOCK];
     const size_t token = pos % UPG_KV_BLOCK, n = cache->head_dim;
-    void *keys = side_of(cache, block, layer, head, 0);
-    void *values = side_of(cache, block, layer, head, 1);
+    float rotated[2][UPG_SCALE_BLOCK];
 
-    if (cache->type == UPG_KV_F32) {
-        memcpy((float *)keys + token * n, key, n * sizeof *key);
-        for (size_t i = 0; i < n; i++)
-            ((float *)values)[i * UPG_KV_BLOCK + token] = value[i];
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            ((uint16_t *)keys)[token * n + i] = saturated_f16(key[i]);
-            ((uint16_t *)values)[i * UPG_KV_BLOCK + token] = saturated_f16(value[i]);
-        }
+    if (upg_kv_is_coded(cache->type)) {
+        memcpy(rotated[0], key, n * sizeof *key);
+        memcpy(rotated[1], value, n * sizeof *value);
+        upg_hadamard(rotated[0], n);
+        upg_hadamard(rotated[1], n);
+        key = rotated[0];
+        value = rotated[1];
     }
+    upg_kv_store_key(cache->type, side_of(cache, block, layer, head, 0), n, token, key);
+    upg_kv_store_value(cache->type, side_of(cache, block, layer, head, 1), n, token, value);
 }

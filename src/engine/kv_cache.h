@@ -1,14 +1,13 @@
 /* kv_cache.h -- the keys and values of all sequences, in blocks.
  *
- * A block holds UPG_KV_BLOCK tokens of every layer.  Of one layer and head it holds
- *   keys    [UPG_KV_BLOCK, head_dim]   a key a row
- *   values  [head_dim, UPG_KV_BLOCK]   transposed
- * so that scores = keys * query and output = values * probabilities are both products of a
- * row-major matrix with a vector, which is what the kernel table has. */
+ * A block holds UPG_KV_BLOCK tokens of every layer: for each layer and head the keys, a key a row,
+ * and the values, transposed (kv_codes.h).  So scores = keys * query and output = values *
+ * probabilities are both products of a row-major matrix with a vector, which is what the kernel
+ * table has. */
 #ifndef UPG_ENGINE_KV_CACHE_H
 #define UPG_ENGINE_KV_CACHE_H
 
-#include "engine/kv_blocks.h"
+#include "engine/kv_codes.h"
 
 struct upg_kv_cache {
     struct upg_kv_blocks blocks;
@@ -39,13 +38,13 @@ upg_status upg_kv_cache_check_room(const struct upg_kv_cache *cache, const struc
 upg_status upg_kv_cache_grow(struct upg_kv_cache *cache, struct upg_kv_list *list, size_t n_tokens,
                              upg_error *err);
 
-/* The stored form of a block's keys and values. */
+/* The stored form of a block's keys and values, as kv_codes.h has it. */
 const void *upg_kv_keys(const struct upg_kv_cache *cache, uint32_t block, size_t layer,
                         size_t head);
 const void *upg_kv_values(const struct upg_kv_cache *cache, uint32_t block, size_t layer,
                           size_t head);
 
-/* Store key[head_dim] and value[head_dim] of one position. */
+/* Store key[head_dim] and value[head_dim] of one position; coded types rotate them first. */
 void upg_kv_write(struct upg_kv_cache *cache, const struct upg_kv_list *list, size_t layer,
                   size_t head, size_t pos, const float *key, const float *value);
 

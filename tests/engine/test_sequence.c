@@ -89,9 +89,10 @@ static upg_engine_options options_of(upg_compute compute, upg_kv_type kv_type, s
 
 static void chunks_of_any_size_give_the_same_bits(void **state)
 {
-    const upg_engine_options options[] = {options_of(UPG_COMPUTE_FAST, UPG_KV_F32, 2),
-                                          options_of(UPG_COMPUTE_FAST, UPG_KV_F16, 2),
-                                          options_of(UPG_COMPUTE_REFERENCE, UPG_KV_F32, 1)};
+    const upg_engine_options options[] = {
+        options_of(UPG_COMPUTE_FAST, UPG_KV_F32, 2), options_of(UPG_COMPUTE_FAST, UPG_KV_F16, 2),
+        options_of(UPG_COMPUTE_FAST, UPG_KV_Q8, 2), options_of(UPG_COMPUTE_FAST, UPG_KV_Q4, 2),
+        options_of(UPG_COMPUTE_REFERENCE, UPG_KV_F32, 1)};
     const size_t chunks[] = {1, 7, 16, 33, 99};
 
     (void)state;
@@ -452,10 +453,10 @@ static void logits_belong_to_the_last_call(void **state)
 /* Attention reads whole blocks, also behind the last token. */
 static void what_a_block_held_before_does_not_matter(void **state)
 {
-    const upg_kv_type types[] = {UPG_KV_F32, UPG_KV_F16};
+    const upg_kv_type types[] = {UPG_KV_F32, UPG_KV_F16, UPG_KV_Q8, UPG_KV_Q4};
 
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 4; i++) {
         const upg_engine_options options = options_of(UPG_COMPUTE_FAST, types[i], 2);
         struct fixture f;
         float *clean, *after;
@@ -471,26 +472,34 @@ static void what_a_block_held_before_does_not_matter(void **state)
     }
 }
 
-static void float16_cache_is_close_to_float32(void **state)
+/* Differences of the logits, whose standard deviation is 1.6. */
+static void smaller_cache_types_stay_close_to_float32(void **state)
 {
-    const upg_engine_options options = options_of(UPG_COMPUTE_FAST, UPG_KV_F16, 2);
-    struct fixture f, g;
-    float *a, *b;
-    double greatest = 0;
+    const struct {
+        upg_kv_type type;
+        double most; /* root of the mean square */
+    } cases[] = {{UPG_KV_F16, 3e-3}, {UPG_KV_Q8, 6e-2}, {UPG_KV_Q4, 1}};
 
     (void)state;
-    setup(&f, "gqa4", NULL);
-    setup(&g, "gqa4", &options);
-    a = fresh_logits(f.engine, f.ids, N_IDS, N_IDS);
-    b = fresh_logits(g.engine, g.ids, N_IDS, N_IDS);
-    for (size_t i = 0; i < N_IDS * f.n_vocab; i++)
-        greatest = fmax(greatest, fabs((double)a[i] - (double)b[i]));
-    print_message("  greatest difference %.1e\n", greatest);
-    assert_true(greatest > 0 && greatest < 2e-2);
-    free(a);
-    free(b);
-    teardown(&f);
-    teardown(&g);
+    for (size_t c = 0; c < 3; c++) {
+        const upg_engine_options options = options_of(UPG_COMPUTE_FAST, cases[c].type, 2);
+        struct fixture f, g;
+        float *a, *b;
+        double sum = 0;
+
+        setup(&f, "gqa4", NULL);
+        setup(&g, "gqa4", &options);
+        a = fresh_logits(f.engine, f.ids, N_IDS, N_IDS);
+        b = fresh_logits(g.engine, g.ids, N_IDS, N_IDS);
+        for (size_t i = 0; i < N_IDS * f.n_vocab; i++)
+            sum += pow((double)a[i] - (double)b[i], 2) / (double)(N_IDS * f.n_vocab);
+        print_message("  type %d: %.1e\n", (int)cases[c].type, sqrt(sum));
+        assert_true(sum > 0 && sqrt(sum) <= cases[c].most);
+        free(a);
+        free(b);
+        teardown(&f);
+        teardown(&g);
+    }
 }
 
 static void engine_refuses_options_that_cannot_be(void **state)
@@ -520,6 +529,12 @@ static void engine_refuses_options_that_cannot_be(void **state)
     options = (upg_engine_options){0};
     assert_fails(upg_engine_new(&engine, &golden.model, &options, &err), UPG_ERR_ARGUMENT, err,
                  "upg_engine_options_defaults");
+    golden_close(&golden);
+    golden_open(&golden, "tiny_file");
+    options = golden_options();
+    options.kv_type = UPG_KV_Q8;
+    assert_fails(upg_engine_new(&engine, &golden.model, &options, &err), UPG_ERR_UNSUPPORTED, err,
+                 "64, 128 or 256 values, this model's have 16");
     assert_null(engine);
     golden_close(&golden);
 }
@@ -540,7 +555,7 @@ int main(void)
         cmocka_unit_test(cancelled_crossing_leaves_the_sequence_as_it_was),
         cmocka_unit_test(logits_belong_to_the_last_call),
         cmocka_unit_test(what_a_block_held_before_does_not_matter),
-        cmocka_unit_test(float16_cache_is_close_to_float32),
+        cmocka_unit_test(smaller_cache_types_stay_close_to_float32),
         cmocka_unit_test(engine_refuses_options_that_cannot_be),
     };
 

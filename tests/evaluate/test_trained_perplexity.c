@@ -1,0 +1,106 @@
+/* test_trained_perplexity.c -- the default model's perplexity on a chapter of a book, against the
+ * official implementation (make_golden.py). */
+#include "unit.h"
+
+#include "base/buffer.h"
+#include "base/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define FOLDER "tests/data/engine/trained/"
+
+static upg_engine *open_engine(const upg_model *model, upg_kv_type kv_type)
+{
+    upg_engine_options options;
+    upg_engine *engine = NULL;
+    upg_error err = {0};
+
+    upg_engine_options_defaults(&options);
+    options.context = 512;
+    options.kv_type = kv_type;
+    options.n_threads = 2;
+    options.cpu_tier = getenv("UPG_CPU");
+    assert_ok(upg_engine_new(&engine, model, &options, &err), err);
+    return engine;
+}
+
+static void assert_within(double value, double expected, double relative)
+{
+    print_message("  %.6f against %.6f\n", value, expected);
+    assert_true(fabs(value - expected) <= relative * expected);
+}
+
+static void perplexity_is_the_official_one(void **state)
+{
+    struct upg_buffer text = {0};
+    upg_model *model;
+    upg_engine *engine;
+    json_t *golden;
+    const json_t *entry;
+    size_t i;
+    upg_error err = {0};
+
+    (void)state;
+    assert_ok(upg_json_read(&golden, FOLDER "willows.json", &err), err);
+    assert_ok(upg_buffer_read_file(&text, FOLDER "willows.txt", 1 << 20, &err), err);
+    assert_ok(upg_model_open(&model, "models/default.upg", NULL, &err), err);
+    engine = open_engine(model, UPG_KV_F16);
+    json_array_foreach(json_object_get(golden, "cases"), i, entry)
+    {
+        const double nll = json_number_value(json_object_get(entry, "nll"));
+        upg_evaluate_options options;
+        upg_evaluation e;
+
+        upg_evaluate_options_defaults(&options);
+        options.context = (size_t)json_integer_value(json_object_get(entry, "context"));
+        options.stride = (size_t)json_integer_value(json_object_get(entry, "stride"));
+        options.max_tokens = (size_t)json_integer_value(json_object_get(entry, "n_tokens"));
+        assert_ok(upg_evaluate(engine, NULL, text.bytes, text.n, &options, &e, &err), err);
+        assert_int_equal(e.n_tokens, options.max_tokens);
+        assert_within(e.nll, nll, 1e-4);
+        assert_within(e.ppl_stderr / e.ppl, json_number_value(json_object_get(entry, "nll_stderr")),
+                      1e-3);
+    }
+    assert_int_equal(i, 3);
+    upg_engine_free(engine);
+    upg_model_free(model);
+    upg_buffer_clear(&text);
+    json_decref(golden);
+}
+
+static void float16_cache_changes_next_to_nothing(void **state)
+{
+    struct upg_buffer text = {0};
+    upg_model *model;
+    upg_engine *engine, *reference;
+    upg_evaluate_options options;
+    upg_evaluation e;
+    upg_error err = {0};
+
+    (void)state;
+    assert_ok(upg_buffer_read_file(&text, FOLDER "willows.txt", 1 << 20, &err), err);
+    assert_ok(upg_model_open(&model, "models/default.upg", NULL, &err), err);
+    engine = open_engine(model, UPG_KV_F16);
+    reference = open_engine(model, UPG_KV_F32);
+    upg_evaluate_options_defaults(&options);
+    options.max_tokens = 1000;
+    assert_ok(upg_evaluate(engine, reference, text.bytes, text.n, &options, &e, &err), err);
+    print_message("  divergence %.1e, agreement %.4f\n", e.kld_mean, e.top1_agreement);
+    assert_true(e.kld_mean > 0 && e.kld_mean < 1e-6);
+    assert_true(e.top1_agreement > 0.998);
+    upg_engine_free(engine);
+    upg_engine_free(reference);
+    upg_model_free(model);
+    upg_buffer_clear(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(perplexity_is_the_official_one),
+        cmocka_unit_test(float16_cache_changes_next_to_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
