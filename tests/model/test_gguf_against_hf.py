@@ -4,17 +4,11 @@ The writers are the Python packages gguf and safetensors; what a GGUF converter 
 (q and k of llama permuted, q, k, v and gate, up of phi3 as they are) is done here by its definition.
 """
 import json
-import os
-import pathlib
-import subprocess
 
 import gguf
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-UPG = os.environ.get("UPG_BIN", str(ROOT / "build" / "upg"))
 
 WIDTH, FEED, LAYERS, HEADS, KV_HEADS, HEAD, VOCAB, CONTEXT = 64, 96, 2, 4, 2, 16, 40, 256
 ORIGINAL = 16  # LongRoPE: short factors up to here
@@ -128,10 +122,16 @@ def write_gguf(path, weights, phi3, quantize=None):
     w.close()
 
 
-def logits(model, out, ids, compute):
-    subprocess.run([UPG, "logits", model, out, "--ids", ",".join(map(str, ids)), "--kv", "f32",
-                    "--compute", compute, "--quiet"], check=True)
-    return np.load(out)
+@pytest.fixture
+def logits(upg, tmp_path):
+    def call(model, ids, compute):
+        out = tmp_path / "logits.npy"
+        done = upg("logits", model, out, "--ids", ",".join(map(str, ids)), "--kv", "f32",
+                   "--compute", compute)
+        assert done.returncode == 0, done.stderr
+        return np.load(out)
+
+    return call
 
 
 IDS = [int(i) for i in np.random.default_rng(9).integers(0, VOCAB, 30)]
@@ -139,13 +139,13 @@ IDS = [int(i) for i in np.random.default_rng(9).integers(0, VOCAB, 30)]
 
 @pytest.mark.parametrize("compute", ["reference", "fast"])
 @pytest.mark.parametrize("phi3, tied", [(True, True), (True, False), (False, True), (False, False)])
-def test_gguf_and_hugging_face_give_the_same_logits(tmp_path, phi3, tied, compute):
+def test_gguf_and_hugging_face_give_the_same_logits(logits, tmp_path, phi3, tied, compute):
     weights = random_model(phi3, tied, seed=3)
     write_hf(tmp_path / "hf", weights, phi3, tied)
     write_gguf(tmp_path / "model.gguf", weights, phi3)
     for n in (5, len(IDS)):  # with LongRoPE: short factors, long factors
-        hf = logits(tmp_path / "hf", tmp_path / "hf.npy", IDS[:n], compute)
-        found = logits(tmp_path / "model.gguf", tmp_path / "gguf.npy", IDS[:n], compute)
+        hf = logits(tmp_path / "hf", IDS[:n], compute)
+        found = logits(tmp_path / "model.gguf", IDS[:n], compute)
         assert hf.shape == found.shape == (n, VOCAB) and hf.std() > 0.5
         if phi3:
             assert np.array_equal(found, hf)
@@ -155,13 +155,13 @@ def test_gguf_and_hugging_face_give_the_same_logits(tmp_path, phi3, tied, comput
 
 @pytest.mark.parametrize("compute", ["reference", "fast"])
 @pytest.mark.parametrize("name", ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"])
-def test_quantized_gguf_gives_the_logits_of_its_dequantized_weights(tmp_path, name, compute):
+def test_quantized_gguf_gives_the_logits_of_its_dequantized_weights(logits, tmp_path, name, compute):
     kind = gguf.GGMLQuantizationType[name]
     weights = random_model(phi3=True, tied=False, seed=4)
     rounded = {n: gguf.quants.dequantize(gguf.quants.quantize(v, kind), kind) if v.ndim == 2 else v
                for n, v in weights.items()}
     write_gguf(tmp_path / "packed.gguf", weights, True, quantize=kind)
     write_gguf(tmp_path / "plain.gguf", rounded, True)
-    packed = logits(tmp_path / "packed.gguf", tmp_path / "packed.npy", IDS, compute)
-    plain = logits(tmp_path / "plain.gguf", tmp_path / "plain.npy", IDS, compute)
+    packed = logits(tmp_path / "packed.gguf", IDS, compute)
+    plain = logits(tmp_path / "plain.gguf", IDS, compute)
     assert np.abs(packed - plain).max() < 2e-5

@@ -10,15 +10,20 @@ from gguf.quants import dequantize
 sys.path.insert(0, os.path.dirname(__file__))
 import block_samples as samples
 
-BUILD = os.environ.get("UPG_BUILD", "build")
-DECODE = os.path.join(BUILD, "tests", "model", "decode_rows")
 SEED = int(os.environ.get("UPG_SEED", "1"))
 
 
-def decode(name, rows, n_cols):
-    out = subprocess.run([DECODE, name, str(n_cols)], input=rows.tobytes(), capture_output=True,
-                         check=True).stdout
-    return np.frombuffer(out, "<f4").reshape(len(rows), n_cols)
+@pytest.fixture
+def decode(upg_binary):
+    """Rows of bytes to rows of float32, by the library."""
+    program = upg_binary.parent / "tests" / "model" / "decode_rows"
+
+    def call(name, rows, n_cols):
+        done = subprocess.run([program, name, str(n_cols)], input=rows.tobytes(),
+                              capture_output=True, check=True)
+        return np.frombuffer(done.stdout, "<f4").reshape(len(rows), n_cols)
+
+    return call
 
 
 def assert_same_bits(found, expected):
@@ -31,7 +36,7 @@ def assert_same_bits(found, expected):
 
 
 @pytest.mark.parametrize("name", samples.TYPES)
-def test_blocks_decode_as_in_the_reference(name):
+def test_blocks_decode_as_in_the_reference(decode, name):
     rng = np.random.default_rng(SEED)
     n_weights, n_bytes = samples.block_size(name)
     blocks = np.concatenate([samples.random_blocks(rng, name, 4000),
@@ -44,7 +49,7 @@ def test_blocks_decode_as_in_the_reference(name):
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q4_1", "Q6_K"])
-def test_every_scale_decodes_as_in_the_reference(name):
+def test_every_scale_decodes_as_in_the_reference(decode, name):
     rng = np.random.default_rng(SEED)
     scales = np.arange(65536, dtype="<u2").view("<f2")
     blocks = samples.with_scales(samples.random_blocks(rng, name, 65536), name, scales)
@@ -54,7 +59,7 @@ def test_every_scale_decodes_as_in_the_reference(name):
 
 
 @pytest.mark.parametrize("name", ["F16", "BF16"])
-def test_every_half_decodes_as_in_the_reference(name):
+def test_every_half_decodes_as_in_the_reference(decode, name):
     halves = np.arange(65536, dtype="<u2").reshape(64, 1024)
     expected = dequantize(halves.view("<f2" if name == "F16" else np.uint8), samples.qtype(name))
     assert_same_bits(decode(name, halves, 1024), expected.reshape(64, 1024))

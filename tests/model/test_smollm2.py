@@ -7,15 +7,12 @@ undoes the permutation of q and k and dequantizes by itself.
 import hashlib
 import importlib.metadata
 import json
-import os
 import pathlib
-import subprocess
 
 import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-UPG = os.environ.get("UPG_BIN", str(ROOT / "build" / "upg"))
 GOLDEN = json.loads((ROOT / "tests" / "data" / "gguf" / "smollm2_golden.json").read_text())
 PROMPTS = GOLDEN["prompts"]
 EVERY = 500  # the golden rows have the logits of ids 0, 500, 1000, ...
@@ -32,13 +29,21 @@ def model():
     return path
 
 
-def upg(*args, stdin=None):
-    return subprocess.run([UPG, *map(str, args)], input=stdin, capture_output=True, check=True).stdout
+@pytest.fixture
+def output(upg):
+    """What the program writes to standard output; it succeeds."""
+
+    def call(*arguments, **keywords):
+        done = upg(*arguments, **keywords)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return call
 
 
-def logits(model, tmp_path, ids, *args):
+def logits(output, model, tmp_path, ids, *args):
     out = tmp_path / "logits.npy"
-    upg("logits", model, out, "--ids", ",".join(map(str, ids)), "--kv", "f32", *args)
+    output("logits", model, out, "--ids", ",".join(map(str, ids)), "--kv", "f32", *args)
     return np.load(out)
 
 
@@ -51,8 +56,8 @@ def assert_close(rows, prompt):
     assert abs(mean - prompt["mean"]) < TOLERANCE
 
 
-def test_model_is_what_the_file_says(model):
-    info = json.loads(upg("inspect", model, "--json"))
+def test_model_is_what_the_file_says(output, model):
+    info = json.loads(output("inspect", model, "--json"))
     assert info["architecture"] == "LlamaForCausalLM"
     assert info["parameters"] == 134515008
     tensors = {t["name"]: t for t in info["tensors"]}
@@ -64,25 +69,25 @@ def test_model_is_what_the_file_says(model):
 
 
 @pytest.mark.parametrize("number", range(len(PROMPTS)))
-def test_logits_and_greedy_choices_are_those_of_the_official_code(model, tmp_path, number):
+def test_logits_and_greedy_choices_are_those_of_the_official_code(output, model, tmp_path, number):
     prompt = PROMPTS[number]
-    rows = logits(model, tmp_path, prompt["ids"] + prompt["greedy"])
+    rows = logits(output, model, tmp_path, prompt["ids"] + prompt["greedy"])
     assert_close(rows, prompt)
     # Row by row, the best token is the one that the official code went on with.
     assert rows[len(prompt["ids"]) - 1:-1].argmax(axis=1).tolist() == prompt["greedy"]
     assert prompt["smallest_margin"] > 4 * TOLERANCE
 
 
-def test_reference_form_gives_the_same_logits(model, tmp_path):
+def test_reference_form_gives_the_same_logits(output, model, tmp_path):
     prompt = min(PROMPTS, key=lambda p: len(p["ids"]))
-    assert_close(logits(model, tmp_path, prompt["ids"], "--compute", "reference"), prompt)
+    assert_close(logits(output, model, tmp_path, prompt["ids"], "--compute", "reference"), prompt)
 
 
 @pytest.mark.parametrize("number", range(len(PROMPTS)))
-def test_generation_goes_on_as_the_official_code_until_a_stop_token(model, number):
+def test_generation_goes_on_as_the_official_code_until_a_stop_token(output, model, number):
     prompt = PROMPTS[number]
-    answer = json.loads(upg("run", model, "--greedy", "-n", 64, "--json", "--kv", "f32",
-                            "--parse-special", "-f", "-", stdin=prompt["text"].encode()))
+    answer = json.loads(output("run", model, "--greedy", "-n", 64, "--json", "--kv", "f32",
+                            "--parse-special", "-f", "-", input=prompt["text"]))
     stops = [i for i, t in enumerate(prompt["greedy"]) if t in (0, 2)]  # endoftext, im_end
     expected = prompt["greedy"][:stops[0]] if stops else prompt["greedy"]
     assert answer["prompt_tokens"] == len(prompt["ids"])
@@ -90,19 +95,19 @@ def test_generation_goes_on_as_the_official_code_until_a_stop_token(model, numbe
     assert answer["finish_reason"] == ("stop" if stops else "length")
 
 
-def test_chat_template_has_the_default_system_text(model):
+def test_chat_template_has_the_default_system_text(output, model):
     prompt = PROMPTS[0]  # rendered by the model's own template
     line = json.dumps({"messages": [{"role": "user", "content": "What is the capital of France?"}],
                        "add_generation_prompt": True})
-    answer = json.loads(upg("tokenize", model, "--jsonl", "-", stdin=line.encode() + b"\n"))
+    answer = json.loads(output("tokenize", model, "--jsonl", "-", input=line + "\n"))
     assert answer["prompt"] == prompt["text"]
     assert answer["ids"] == prompt["ids"]
 
 
 @pytest.mark.parametrize("kind", ["plain", "special"])
-def test_tokens_are_those_of_the_official_tokenizer(model, kind):
+def test_tokens_are_those_of_the_official_tokenizer(output, model, kind):
     lines = "".join(json.dumps({"text": t["text"], "parse_special": kind == "special"}) + "\n"
                     for t in GOLDEN["texts"])
-    answers = upg("tokenize", model, "--jsonl", "-", stdin=lines.encode()).splitlines()
+    answers = output("tokenize", model, "--jsonl", "-", input=lines).splitlines()
     found = [json.loads(a)["ids"] for a in answers]
     assert found == [t[kind] for t in GOLDEN["texts"]]
