@@ -432,6 +432,35 @@ UPG_API void upg_compress_options_defaults(upg_compress_options *options);
 UPG_API upg_status upg_compress(const char *source, const char *destination,
                                 const upg_compress_options *options, char **report, upg_error *err);
 
+/* ---- Export ----------------------------------------------------------------------------------------------- */
+
+typedef enum upg_export_format {
+    UPG_EXPORT_HF = 0,  /* a directory as Hugging Face has them: safetensors, config, tokenizer */
+    UPG_EXPORT_GGUF = 1 /* one file */
+} upg_export_format;
+
+typedef struct upg_export_options {
+    size_t size;
+    upg_export_format format;
+    size_t n_threads; /* 0: one a physical core; does not change what is written */
+    upg_progress_fn progress;
+    void *progress_context;
+} upg_export_options;
+
+UPG_API void upg_export_options_defaults(upg_export_options *options);
+
+/* Write any model for other programs: matrices as bfloat16 (rounded to nearest, ties to even), norms
+ * as bfloat16 or float32.
+ *
+ *   source       as for upg_model_open()
+ *   destination  a directory or file; it appears under this name when it is complete.  A directory
+ *                must not be there yet.
+ *
+ * Statuses: those of upg_model_open(), UPG_ERR_UNSUPPORTED (the format cannot say what the model
+ * is), UPG_ERR_SPACE. */
+UPG_API upg_status upg_export(const char *source, const char *destination,
+                              const upg_export_options *options, upg_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -177,6 +177,23 @@ static const struct command compress = {
             NO_MORE_EXAMPLES},
     .run = compress_command};
 
+static const struct command export = {
+    .name = "export",
+    .summary = "write a model for other programs",
+    .description =
+        "Writes any model with bfloat16 weights: a Hugging Face directory with its tokenizer and "
+        "chat template, or a GGUF file. What a compressed model means can so be checked with other "
+        "software. OUT appears when it is complete; a directory must not be there yet.\n\n"
+        "Beside MODEL, OUT must be given: 'upg export OUT' writes the model inside upg.",
+    .operands = {"[MODEL] OUT", .model = true, .min = 1, .max = 1, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&export_group, &output_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"For transformers", "upg export phi-4.upg ./phi-4-decoded"},
+            {"For llama.cpp", "upg export phi-4.upg phi-4-bf16.gguf --format gguf"},
+            NO_MORE_EXAMPLES},
+    .run = export_command};
+
 static const struct command help = {
     .name = "help",
     .summary = "explain upg, or one of its commands",
@@ -206,8 +223,9 @@ static const struct command completion = {
             NO_MORE_EXAMPLES},
     .run = completion_command};
 
-const struct command *const upg_commands[] = {
-    &run, &chat, &tokenize, &logits, &inspect, &verify, &eval, &compress, &help, &completion, NULL};
+const struct command *const upg_commands[] = {&run,     &chat,   &tokenize,   &logits,
+                                              &inspect, &verify, &eval,       &compress,
+                                              &export,  &help,   &completion, NULL};
 
 const struct command *find_command(const char *name)
 {

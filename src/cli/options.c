@@ -363,6 +363,21 @@ static const struct option_spec compress_options[] = {
     THREADS_OPTION};
 const struct option_group compress_group = GROUP("Work", compress_options);
 
+static const struct choice export_formats[] = {
+    {"hf", UPG_EXPORT_HF}, {"gguf", UPG_EXPORT_GGUF}, {NULL, 0}};
+
+static const struct option_spec export_options[] = {
+    {.name = "format",
+     .kind = OPTION_CHOICE,
+     .field = FIELD(format),
+     .argument = "FORMAT",
+     .fallback = "hf",
+     .choices = export_formats,
+     .help = "a directory for transformers and what reads the same, or a file for llama.cpp and "
+             "what reads the same"},
+    THREADS_OPTION};
+const struct option_group export_group = GROUP("Export", export_options);
+
 static const struct option_spec manual_options[] = {
     {.name = "man",
      .kind = OPTION_FLAG,

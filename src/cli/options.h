@@ -18,6 +18,7 @@ extern const struct option_group tokenize_group; /* --decode, --jsonl */
 extern const struct option_group eval_group;     /* --ref, --ctx, --stride, ... */
 extern const struct option_group size_group;     /* --ratio, --bpw, --size */
 extern const struct option_group compress_group; /* --calibration, --effort, ... */
+extern const struct option_group export_group;   /* --format, --threads */
 extern const struct option_group manual_group;   /* --man */
 
 #endif

@@ -55,6 +55,7 @@ struct settings {
 
     double ratio, bits_per_weight; /* 0: not given */
     uint64_t max_bytes;            /* 0: not given */
+    int format;                    /* upg_export_format or upg_synth_format, by the command */
     struct text_list calibration;  /* file names */
     int effort;                    /* enum effort */
     uint64_t tune_steps;           /* UINT64_MAX: chosen by upg */

@@ -7,6 +7,7 @@
 #ifndef UPG_TEXT_TEXT_H
 #define UPG_TEXT_TEXT_H
 
+#include "base/arena.h"
 #include "base/buffer.h"
 
 #include <stdbool.h>
@@ -42,6 +43,13 @@ struct upg_tokenizer_arrays {
 
 upg_status upg_tokenizer_from_arrays(upg_tokenizer **tokenizer, const char *where,
                                      const struct upg_tokenizer_arrays *arrays, upg_error *err);
+
+/* The other way: n_tokens entries, at least upg_tokenizer_n_ids(), with unused tokens where there is
+ * none.  Borrows from the tokenizer and the arena.  UPG_ERR_UNSUPPORTED if GGUF has no name for the
+ * pre-tokenizer. */
+upg_status upg_tokenizer_to_arrays(const upg_tokenizer *tokenizer, size_t n_tokens,
+                                   struct upg_arena *arena, struct upg_tokenizer_arrays *arrays,
+                                   upg_error *err);
 
 /* The compact form (docs/format-tokenizer.md): pattern, tokens, merges, added tokens with flags,
  * template. */

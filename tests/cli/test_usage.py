@@ -15,6 +15,7 @@ OPTIONS = {
     "verify": "json",
     "eval": "ref ctx stride parse-special max-tokens json threads",
     "compress": "ratio bpw size calibration effort tune-steps seed threads json quiet",
+    "export": "format threads json quiet",
     "help": "man",
     "completion": "help",
 }
@@ -97,6 +98,8 @@ def test_help_explains_every_option(upg, command):
     (["compress", "x", "y", "--size", "nan"], "out of range"),
     (["compress", "x", "y", "--tune-steps", "few"], "not a whole number"),
     (["compress", "x", "y", "--effort", "none"], "none of: fast, normal, best"),
+    (["export"], "something is missing"),
+    (["export", "x", "--format", "zip"], "none of: hf, gguf"),
     (["completion", "tcsh"], "bash, zsh, fish"),
     (["completion"], "something is missing"),
     (["help", "chta"], "did you mean 'chat'"),
