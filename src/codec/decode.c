@@ -26,7 +26,7 @@ static unsigned symbol(const uint8_t *vectors, int rate, size_t lane, int step)
 {
     if (rate == 1)
         return vectors[lane] >> step & 1U;
-    return vectors[step / 4 * UPG_LANES + (int)lane] >> step % 4 * 2 & 3U;
+    return vectors[(size_t)step / 4 * UPG_LANES + lane] >> step % 4 * 2 & 3U;
 }
 
 /* The six newest bits of a plane at a step, the newest symbol on top.  Symbols before the left edge

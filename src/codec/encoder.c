@@ -78,7 +78,7 @@ upg_status upg_encoder_new(struct upg_encoder **encoder, int k, size_t max_group
     struct upg_encoder *e = calloc(1, sizeof *e);
     if (!e)
         return upg_fail_memory(err, "an encoder", sizeof *e);
-    upg_trellis_init(&e->trellis, k);
+    upg_trellis_init(&e->trellis, upg_code_of(k));
     e->viterbi = viterbi;
     e->max_groups = max_groups;
     if (size_mul(max_groups, UPG_STEPS, &n_steps) &&
@@ -199,7 +199,7 @@ static void skip_back(const struct upg_encoder *encoder, size_t n_steps, size_t 
 static unsigned old_of_start(const struct upg_trellis *trellis, unsigned start, size_t step,
                              unsigned old)
 {
-    const struct upg_code *code = upg_code_of(trellis->k);
+    const struct upg_code *code = trellis->code;
     int shift = 0;
 
     for (int plane = 0; plane < 2; plane++) {
@@ -219,7 +219,7 @@ static void trace_back(const struct upg_encoder *encoder, size_t first_lane, siz
                        const uint16_t *start, uint16_t *state, uint8_t *blocks, int8_t *values)
 {
     const struct upg_trellis *trellis = &encoder->trellis;
-    const struct upg_code *code = upg_code_of(trellis->k);
+    const struct upg_code *code = trellis->code;
     const size_t n_lanes = encoder->viterbi->n_lanes, n_words = trellis->n_states / 4;
     unsigned bits[UPG_LANES][2] = {{0}};
 

@@ -1,4 +1,5 @@
-/* tables.c -- the tables of the codes, made by scripts/train_code_tables.c.
+/* tables.c -- the tables of the codes, found with scripts/train_code_tables.c (docs/codec.md,
+ * section 9).
  *
  * A weight of table units v = table[a][..] + table[b][..].  The sums of both planes stay within
  * UPG_WEIGHT_LIMIT so that v + 64 is an unsigned byte of 7 bits, which no multiply-add of bytes
@@ -7,20 +8,20 @@
 
 static const struct upg_code codes[] = {
     {.rate = {1, 1},
-     .xor_map = {{0, 2, 1, 3}, {0, 2, 1, 3}},
-     .table = {{-14, 10, 12, -9, -12, 34, 6, -20, 15, -7, 6, -16, -1, -29, 21, -3},
-               {-5, 11, 23, -17, -12, 27, -6, 9, -3, 15, -7, 11, 14, -33, -20, 1}},
-     .sigma = 21.84F},
+     .xor_map = {{0, 15, 1, 14}, {0, 15, 1, 14}},
+     .table = {{1, -19, 18, -15, -30, 11, -5, 14, 9, -18, -12, 9, 35, -5, 6, -11},
+               {-1, 23, -21, 10, 13, -6, 12, -7, 13, -10, -16, 5, 28, -4, -32, 6}},
+     .sigma = 21.89F},
     {.rate = {2, 1},
-     .xor_map = {{0, 3, 1, 2}, {0, 2, 1, 3}},
-     .table = {{2, -24, -12, 12, -12, 6, -5, -30, 30, -15, 10, -3, -20, -9, 16, 0},
-               {-12, 17, 9, 17, -15, 21, -2, 6, -3, 5, -33, -4, 30, -10, 1, 12}},
-     .sigma = 19.63F},
+     .xor_map = {{0, 1, 2, 3}, {0, 3, 1, 2}},
+     .table = {{9, -17, 31, -5, -19, 22, 7, -4, -1, 8, 19, -15, 16, 4, -32, -9},
+               {0, 7, 29, -31, -7, -1, -11, 10, -1, -10, 11, -7, -16, 17, -5, 3}},
+     .sigma = 19.30F},
     {.rate = {2, 2},
-     .xor_map = {{0, 3, 1, 2}, {0, 3, 1, 2}},
-     .table = {{4, -22, -15, 9, -11, 4, -7, -27, 30, -12, 7, -2, -19, -9, 12, -5},
-               {-12, 19, 10, 15, -14, 21, -1, 6, -1, 3, -35, -8, 29, -9, 1, 13}},
-     .sigma = 18.20F},
+     .xor_map = {{0, 1, 2, 3}, {0, 1, 2, 3}},
+     .table = {{-39, 25, -3, -8, -10, -25, -16, -4, -14, -6, 1, 10, 8, 3, -2, -12},
+               {-2, 11, 32, -6, 0, 7, 20, -18, 27, 9, -10, 15, -12, 14, 2, 6}},
+     .sigma = 17.02F},
 };
 
 const struct upg_code *upg_code_of(int k)

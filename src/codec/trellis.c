@@ -36,9 +36,9 @@ static int value_of(const struct upg_code *code, const unsigned window[2])
 }
 
 /* Visit all 4096 pairs of windows, that is, all branches. */
-static void add_branch(struct upg_trellis *trellis, const struct upg_code *code,
-                       const unsigned window[2])
+static void add_branch(struct upg_trellis *trellis, const unsigned window[2])
 {
+    const struct upg_code *code = trellis->code;
     const unsigned mask = (1U << trellis->k) - 1;
     struct histories from, to;
     unsigned way = 0;
@@ -59,27 +59,31 @@ static void add_branch(struct upg_trellis *trellis, const struct upg_code *code,
     trellis->value[state ^ way] = (int8_t)value_of(code, window);
 }
 
-void upg_trellis_init(struct upg_trellis *trellis, int k)
+/* Number the distinct values. */
+static void list_levels(struct upg_trellis *trellis)
 {
-    const struct upg_code *code = upg_code_of(k);
-    int level_at[2 * UPG_WEIGHT_LIMIT + 1];
-
-    memset(trellis, 0, sizeof *trellis);
-    trellis->k = k;
-    trellis->n_states = (size_t)4096 >> k;
-    trellis->n_doublings = k == 2 ? 0 : 1;
-    for (unsigned a = 0; a < 64; a++)
-        for (unsigned b = 0; b < 64; b++)
-            add_branch(trellis, code, (const unsigned[2]){a, b});
+    int level_at[256]; /* [value + 128] */
 
     memset(level_at, -1, sizeof level_at);
-    for (size_t i = 0; i < trellis->n_states; i++)
-        level_at[trellis->value[i] + UPG_WEIGHT_LIMIT] = 0;
-    for (int value = -UPG_WEIGHT_LIMIT; value <= UPG_WEIGHT_LIMIT; value++)
-        if (level_at[value + UPG_WEIGHT_LIMIT] == 0) {
-            level_at[value + UPG_WEIGHT_LIMIT] = (int)trellis->n_levels;
-            trellis->levels[trellis->n_levels++] = (int8_t)value;
+    for (size_t i = 0; i < trellis->n_states; i++) {
+        int *level = &level_at[trellis->value[i] + 128];
+        if (*level < 0) {
+            *level = (int)trellis->n_levels;
+            trellis->levels[trellis->n_levels++] = (int16_t)(trellis->value[i] * UPG_TRELLIS_UNIT);
         }
-    for (size_t i = 0; i < trellis->n_states; i++)
-        trellis->level_of[i] = (uint8_t)level_at[trellis->value[i] + UPG_WEIGHT_LIMIT];
+        trellis->level_of[i] = (uint8_t)*level;
+    }
+}
+
+void upg_trellis_init(struct upg_trellis *trellis, const struct upg_code *code)
+{
+    memset(trellis, 0, sizeof *trellis);
+    trellis->code = code;
+    trellis->k = code->rate[0] + code->rate[1];
+    trellis->n_states = (size_t)4096 >> trellis->k;
+    trellis->n_doublings = trellis->k == 2 ? 0 : 1;
+    for (unsigned a = 0; a < 64; a++)
+        for (unsigned b = 0; b < 64; b++)
+            add_branch(trellis, (const unsigned[2]){a, b});
+    list_levels(trellis);
 }

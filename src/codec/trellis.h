@@ -13,7 +13,7 @@
  *
  * Numbers:  state = middle << k | old;  slot = middle << k | way names the successor before it has
  * its own state number next[slot].  Then previous state = (slot with `old` for `way`) and value =
- * level[slot ^ old]. */
+ * value[slot ^ old]. */
 #ifndef UPG_CODEC_TRELLIS_H
 #define UPG_CODEC_TRELLIS_H
 
@@ -26,20 +26,23 @@ enum {
 };
 
 struct upg_trellis {
+    const struct upg_code *code; /* outlives the trellis */
     int k;
     size_t n_states;
-    int n_doublings; /* of the difference before it is squared: finer costs where errors are small
+    int n_doublings; /* of differences before they are squared: finer costs where errors are small
                       */
-    size_t n_levels; /* distinct values, at most 127 */
-    int8_t levels[2 * UPG_WEIGHT_LIMIT + 1]; /* [n_levels], ascending */
-    uint8_t level_of[UPG_TRELLIS_STATES];    /* [middle << k | old ^ way] index into levels */
-    int8_t value[UPG_TRELLIS_STATES];        /* the same, levels[level_of[]] */
-    uint16_t next[UPG_TRELLIS_STATES];       /* [slot] state */
-    uint16_t slot[UPG_TRELLIS_STATES];       /* [state] the slot that leads to it */
-    uint8_t history[UPG_TRELLIS_STATES][2];  /* [state] newest 6 - rate bits of plane a and b */
+    size_t n_levels; /* distinct values of branches, at most 127 for a code of 7-bit values */
+    int16_t levels[256];                    /* [n_levels] in 1/UPG_TRELLIS_UNIT table units */
+    uint8_t level_of[UPG_TRELLIS_STATES];   /* [middle << k | old ^ way] index into levels */
+    int8_t value[UPG_TRELLIS_STATES];       /* [middle << k | old ^ way] table units */
+    uint16_t next[UPG_TRELLIS_STATES];      /* [slot] state */
+    uint16_t slot[UPG_TRELLIS_STATES];      /* [state] the slot that leads to it */
+    uint8_t history[UPG_TRELLIS_STATES][2]; /* [state] newest 6 - rate bits of plane a and b */
 };
 
-void upg_trellis_init(struct upg_trellis *trellis, int k);
+/* The trellis of a code whose xor maps are as said above: for a plane of rate 1, map[x | 2] =
+ * map[x] ^ 1; for one of rate 2, a permutation of 0..3. */
+void upg_trellis_init(struct upg_trellis *trellis, const struct upg_code *code);
 
 /* The winning `old` of `slot`, from the word of decisions that holds the slot's. */
 static inline unsigned upg_trellis_old(const struct upg_trellis *trellis, unsigned slot,

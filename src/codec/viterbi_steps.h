@@ -35,8 +35,7 @@ static inline void measure_levels(const struct upg_trellis *trellis, vec target,
     const vec mask = vec_set((uint16_t)((1U << trellis->k) - 1)), zero = vec_set(0);
 
     for (size_t i = 0; i < trellis->n_levels; i++) {
-        const int level = trellis->levels[i] * UPG_TRELLIS_UNIT;
-        vec difference = vec_sub_signed(target, vec_set((uint16_t)level));
+        vec difference = vec_sub_signed(target, vec_set((uint16_t)trellis->levels[i]));
         if (trellis->n_doublings)
             difference = vec_add_signed(difference, difference);
         distance[i] = vec_sub(vec_retag(vec_square(difference), mask, zero), floor);
@@ -88,7 +87,7 @@ viterbi_run_k(const struct upg_trellis *trellis, const unsigned k, const int16_t
               size_t n_steps, uint16_t *cost, uint16_t *decisions)
 {
     const size_t n = (size_t)(4096U >> k) * VEC_LANES;
-    vec distance[2 * UPG_WEIGHT_LIMIT + 1], floor = vec_set(0);
+    vec distance[256], floor = vec_set(0);
 
     for (size_t step = 0; step < n_steps; step++) {
         const vec target = vec_load((const uint16_t *)targets + step * VEC_LANES);
