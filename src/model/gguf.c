@@ -336,7 +336,7 @@ static upg_status index_names(struct upg_gguf *file, upg_error *err)
 {
     for (size_t i = 0; i < file->n_tensors; i++)
         file->by_name[i] = &file->tensors[i];
-    qsort(file->by_name, file->n_tensors, sizeof *file->by_name, compare_names);
+    qsort(file->by_name, file->n_tensors, sizeof(struct upg_gguf_tensor *), compare_names);
     for (size_t i = 1; i < file->n_tensors; i++)
         if (strcmp(file->by_name[i - 1]->name, file->by_name[i]->name) == 0)
             return upg_fail(err, UPG_ERR_FORMAT, "%s: tensor %s: the name comes twice", file->path,
@@ -437,8 +437,8 @@ static int compare_name(const void *name, const void *tensor)
 
 struct upg_gguf_tensor *upg_gguf_find_tensor(struct upg_gguf *file, const char *name)
 {
-    struct upg_gguf_tensor **tensor =
-        bsearch(name, file->by_name, file->n_tensors, sizeof *file->by_name, compare_name);
+    struct upg_gguf_tensor **tensor = bsearch(name, file->by_name, file->n_tensors,
+                                              sizeof(struct upg_gguf_tensor *), compare_name);
 
     if (!tensor)
         return NULL;

@@ -359,7 +359,7 @@ upg_status upg_gguf_read_config(struct upg_gguf *file, struct upg_config *config
                                 struct upg_arena *arena, upg_error *err)
 {
     struct reader r = {.file = file, .config = config, .arena = arena, .err = err};
-    upg_status (*const steps[])(struct reader *) = {
+    static upg_status (*const steps[])(struct reader *) = {
         check_general, read_architecture, read_shape,     read_head_dim,   read_window,
         read_norm_eps, read_rope,         read_long_rope, read_vocabulary, check_settings,
     };

@@ -21,6 +21,14 @@ static upg_status fail_missing(const struct upg_gguf *file, const char *key, upg
     return upg_fail(err, UPG_ERR_FORMAT, "%s: %s: is missing in the metadata", file->path, key);
 }
 
+/* n bytes, in two's complement. */
+static int64_t load_signed(const uint8_t *bytes, size_t n)
+{
+    const int n_unused = 64 - 8 * (int)n;
+
+    return (int64_t)(upg_gguf_load(bytes, n) << n_unused) >> n_unused;
+}
+
 /* An integer of any type as sign and magnitude; false for other types. */
 static bool load_integer(const struct upg_gguf_value *value, bool *negative, uint64_t *magnitude)
 {
@@ -32,10 +40,10 @@ static bool load_integer(const struct upg_gguf_value *value, bool *negative, uin
     case UPG_GGUF_U16: *magnitude = upg_gguf_load(value->bytes, 2); return true;
     case UPG_GGUF_U32: *magnitude = upg_gguf_load(value->bytes, 4); return true;
     case UPG_GGUF_U64: *magnitude = upg_gguf_load(value->bytes, 8); return true;
-    case UPG_GGUF_I8: number = (int8_t)upg_gguf_load(value->bytes, 1); break;
-    case UPG_GGUF_I16: number = (int16_t)upg_gguf_load(value->bytes, 2); break;
-    case UPG_GGUF_I32: number = (int32_t)upg_gguf_load(value->bytes, 4); break;
-    case UPG_GGUF_I64: number = (int64_t)upg_gguf_load(value->bytes, 8); break;
+    case UPG_GGUF_I8: number = load_signed(value->bytes, 1); break;
+    case UPG_GGUF_I16: number = load_signed(value->bytes, 2); break;
+    case UPG_GGUF_I32: number = load_signed(value->bytes, 4); break;
+    case UPG_GGUF_I64: number = load_signed(value->bytes, 8); break;
     default: return false;
     }
     *negative = number < 0;
