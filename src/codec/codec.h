@@ -43,7 +43,8 @@ const struct upg_code *upg_code_of(int k);
 struct upg_packed {
     int k;                 /* 2, 3, 4 */
     size_t n_rows, n_cols; /* of the matrix itself */
-    size_t padded_rows;    /* multiple of UPG_ROW_BLOCK; rows behind n_rows decode to anything */
+    size_t padded_rows;    /* multiple of UPG_ROW_BLOCK; rows behind n_rows decode to anything;
+                              equals n_rows with an output transform */
     size_t padded_cols;    /* multiple of UPG_COL_UNIT; activations behind n_cols are 0 before the
                               transform */
     const uint8_t *codes;  /* [padded_rows / 128][padded_cols / 4][64 k], 64-byte aligned */

@@ -7,7 +7,7 @@
 
 #include "codec/codec.h"
 
-/* Scales from the energies of rows and of blocks of columns.
+/* Scales from the energies of rows and of blocks of columns, for a code of k = 2, 3, 4 bits.
  *
  *   w          [n_rows, n_cols] row-major, after the transform
  *   row_scale  [n_rows] binary16, at most 1; 0 for a row that is zero (or 2^-24 of the largest)

@@ -53,7 +53,7 @@ static inline vec vec_sub_signed(vec x, vec y)
     return vreinterpretq_u16_s16(vqsubq_s16(as_signed(x), as_signed(y)));
 }
 
-/* The saturating form differs from (x * x + 2^14) >> 15 at x = -32768 only: 32767, not 32768. */
+/* Narrowing does not saturate: -32768 gives 2^15, as on the other machines. */
 static inline vec vec_square(vec x)
 {
     const int32x4_t low = vmull_s16(vget_low_s16(as_signed(x)), vget_low_s16(as_signed(x)));
