@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void release(struct upg_atomic_file *file)
@@ -18,9 +19,15 @@ static void release(struct upg_atomic_file *file)
 upg_status upg_atomic_file_open(struct upg_atomic_file *file, const char *path, upg_error *err)
 {
     const size_t n = strlen(path) + sizeof ".part";
+    struct stat found;
     upg_status status;
 
     memset(file, 0, sizeof *file);
+    /* The rename at the end would put a regular file in the place of a device, or fail after all
+     * the work on a directory. */
+    if (stat(path, &found) == 0 && !S_ISREG(found.st_mode))
+        return upg_fail(err, UPG_ERR_IO, "%s: %s; give another name", path,
+                        S_ISDIR(found.st_mode) ? "is a directory" : "is not a regular file");
     file->path = strdup(path);
     file->part_path = malloc(n);
     if (!file->path || !file->part_path) {

@@ -1,7 +1,7 @@
 /* atomic_file.h -- a file that appears under its name only when it is complete.
  *
  * Written as PATH.part in the same directory, flushed to the disk, then renamed; the directory is
- * flushed too. */
+ * flushed too.  A name that something else than a regular file has already is refused. */
 #ifndef UPG_BASE_ATOMIC_FILE_H
 #define UPG_BASE_ATOMIC_FILE_H
 

@@ -100,14 +100,33 @@ static void a_place_that_cannot_be_written_is_named(void **state)
                  err, "no/such/out.part: cannot create");
     assert_null(file.path);
 
-    /* A folder under the final name: the rename fails, the part file goes. */
+    /* A folder that comes under the final name: the rename fails, the part file goes. */
     snprintf(target, sizeof target, "%s", scratch_path(*state, "out"));
-    assert_int_equal(mkdir(target, 0700), 0);
     assert_ok(upg_atomic_file_open(&file, target, &err), err);
+    assert_int_equal(mkdir(target, 0700), 0);
     assert_ok(upg_atomic_file_write(&file, "new", 3, &err), err);
     assert_fails(upg_atomic_file_commit(&file, &err), UPG_ERR_IO, err, "out: cannot rename");
     assert_int_equal(scratch_count(*state), 1);
+
+    /* One that is there already: no work is begun. */
+    assert_fails(upg_atomic_file_open(&file, target, &err), UPG_ERR_IO, err, "out: is a directory");
+    assert_null(file.path);
     assert_int_equal(rmdir(target), 0);
+}
+
+/* Whoever may write in /dev would otherwise lose /dev/null to a regular file. */
+static void a_pipe_or_device_is_never_replaced(void **state)
+{
+    const char *path = scratch_path(*state, "pipe");
+    struct upg_atomic_file file = {0};
+    struct stat found;
+    upg_error err;
+
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_fails(upg_atomic_file_open(&file, path, &err), UPG_ERR_IO, err, "not a regular file");
+    assert_int_equal(scratch_count(*state), 1);
+    assert_int_equal(stat(path, &found), 0);
+    assert_true(S_ISFIFO(found.st_mode));
 }
 
 static void a_name_without_a_folder_works(void **state)
@@ -132,6 +151,7 @@ int main(void)
         scratch_test(discarding_leaves_everything_as_it_was),
         scratch_test(a_full_disk_is_an_error_and_leaves_nothing),
         scratch_test(a_place_that_cannot_be_written_is_named),
+        scratch_test(a_pipe_or_device_is_never_replaced),
         scratch_test(a_name_without_a_folder_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
