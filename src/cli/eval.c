@@ -5,6 +5,7 @@
 #include "cli/json_output.h"
 #include "cli/message.h"
 #include "cli/open.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 
 #include <stdbool.h>
@@ -111,7 +112,8 @@ static upg_status evaluate_files(const struct opened *opened, const struct opene
             break;
         if (!settings->json) {
             print_evaluation(width, path, &result, has_reference);
-            fflush(stdout);
+            if (!output_now("", 0)) /* main() reports it */
+                break;
         } else if (json_array_append_new(array, json_evaluation(path, &result, has_reference)) !=
                    0) {
             status = fail_memory(err, "the JSON document");

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int first_errno; /* of standard output */
@@ -24,9 +25,25 @@ upg_status output_check(upg_error *err)
     errno = 0;
     if (first_errno == 0 && (fflush(stdout) != 0 || ferror(stdout)))
         first_errno = errno ? errno : EIO;
-    if (first_errno != 0)
-        return fail(err, UPG_ERR_IO, "standard output: cannot write: %s", strerror(first_errno));
-    return UPG_OK;
+    if (first_errno == 0)
+        return UPG_OK;
+    errno = first_errno;
+    return fail_errno(err, "standard output", "write");
+}
+
+static bool is_special(const char *path)
+{
+    struct stat found;
+
+    return stat(path, &found) == 0 && !S_ISREG(found.st_mode);
+}
+
+/* Where the bytes go, for messages. */
+static const char *written_name(const struct output_file *file)
+{
+    if (file->part_path)
+        return file->part_path;
+    return file->fd == STDOUT_FILENO ? "standard output" : file->path;
 }
 
 upg_status output_file_open(struct output_file *file, const char *path, upg_error *err)
@@ -37,6 +54,10 @@ upg_status output_file_open(struct output_file *file, const char *path, upg_erro
     *file = (struct output_file){.fd = STDOUT_FILENO, .path = path};
     if (strcmp(path, "-") == 0)
         return UPG_OK;
+    if (is_special(path)) {
+        file->fd = open(path, O_WRONLY | O_CLOEXEC);
+        return file->fd >= 0 ? UPG_OK : fail_errno(err, path, "write");
+    }
     file->part_path = malloc(n);
     if (!file->part_path)
         return fail_memory(err, "a file name");
@@ -58,7 +79,7 @@ upg_status output_file_write(struct output_file *file, const void *bytes, size_t
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return fail_errno(err, file->part_path ? file->part_path : "standard output", "write");
+            return fail_errno(err, written_name(file), "write");
         next += written;
         n -= (size_t)written;
     }
@@ -67,12 +88,14 @@ upg_status output_file_write(struct output_file *file, const void *bytes, size_t
 
 upg_status output_file_close(struct output_file *file, upg_status status, upg_error *err)
 {
-    if (!file->part_path)
+    if (file->fd == STDOUT_FILENO)
         return status;
-    if (status == UPG_OK && fsync(file->fd) != 0)
+    if (status == UPG_OK && file->part_path && fsync(file->fd) != 0)
         status = fail_errno(err, file->part_path, "write");
     if (close(file->fd) != 0 && status == UPG_OK)
-        status = fail_errno(err, file->part_path, "write");
+        status = fail_errno(err, written_name(file), "write");
+    if (!file->part_path)
+        return status;
     if (status == UPG_OK && rename(file->part_path, file->path) != 0)
         status = fail_errno(err, file->path, "rename the finished file to this name");
     if (status != UPG_OK)

@@ -12,15 +12,16 @@
 /* Write to standard output now; false after the first failure of any write. */
 bool output_now(const char *bytes, size_t n);
 
-/* Flush standard output; UPG_ERR_IO if this or an earlier write failed. */
+/* Flush standard output; UPG_ERR_IO (UPG_ERR_SPACE: full) if this or an earlier write failed. */
 upg_status output_check(upg_error *err);
 
 /* A file that is written as PATH.part beside its final name and renamed at the end.  "-" is
- * standard output. */
+ * standard output; a PATH that is a device or a pipe already is written to directly, because a
+ * rename would put a regular file in its place. */
 struct output_file {
     int fd;
     const char *path; /* borrowed */
-    char *part_path;  /* owned; NULL for standard output */
+    char *part_path;  /* owned; NULL for what is written to directly */
 };
 
 upg_status output_file_open(struct output_file *file, const char *path, upg_error *err);

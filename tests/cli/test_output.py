@@ -8,7 +8,7 @@ from conftest import MODEL
 COMMANDS = [["--help"], ["--version"], ["help", "--man", "run"], ["completion", "bash"], ["tokenize", "-p", "x"],
             ["tokenize", "-p", "x", "--json"], ["inspect"], ["inspect", "--json"], ["verify"],
             ["run", "-p", "x", "-n", "2"], ["run", "-p", "x", "-n", "2", "--json"], ["logits", "-", "--ids", "1"],
-            ["chat"]]
+            ["eval", __file__, "-n", "4"], ["chat"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -16,8 +16,22 @@ def test_full_disk_is_noticed(start, command):
     with open("/dev/full", "wb") as full:
         process = start(*command, stdout=full, stdin=subprocess.PIPE)
         _, err = process.communicate(b"Hello\n" if command == ["chat"] else b"", timeout=20)
-    assert process.returncode == (4 if command[0] == "logits" else 1)
+    assert process.returncode == 4
     assert err.decode().splitlines()[-1].startswith("upg: error: standard output: cannot write: No space")
+
+
+def test_what_is_no_regular_file_is_written_to_and_not_replaced(start, upg, tmp_path):
+    """Root would otherwise lose /dev/null to a file of logits."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = start("logits", pipe, "--ids", "1")
+    with open(pipe, "rb") as reader:
+        assert reader.read(6) == b"\x93NUMPY"
+        reader.read()
+    process.communicate(timeout=20)
+    assert process.returncode == 0 and pipe.is_fifo()
+    assert f"{tmp_path}: cannot write: Is a directory" in upg("logits", tmp_path, "--ids", "1", status=1).err
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
