@@ -280,7 +280,8 @@ static double round_tables(struct trainer *trainer, struct candidate *best)
     while (!fits(&exact, largest))
         largest *= 0.999;
     best->mse = 1;
-    for (double sigma = largest; sigma > 0.9 * largest; sigma *= 0.997) {
+    for (int i = 0; i < 36; i++) {
+        const double sigma = largest * pow(0.997, i);
         struct candidate other = rounded(&exact, sigma);
         other.mse = compare(trainer, &other, 1 << 20);
         if (fits(&exact, sigma) && other.mse < best->mse) {
@@ -341,7 +342,7 @@ static bool trainer_init(struct trainer *trainer, int k, uint64_t seed, struct u
 
 int main(int n_arguments, char **arguments)
 {
-    const int k = n_arguments > 1 ? atoi(arguments[1]) : 0;
+    const int k = n_arguments > 1 ? (int)strtol(arguments[1], NULL, 10) : 0;
     const size_t n_starts = n_arguments > 2 ? strtoull(arguments[2], NULL, 10) : 100;
     const uint64_t seed = n_arguments > 3 ? strtoull(arguments[3], NULL, 10) : 1;
     struct upg_arena arena = {0};
@@ -358,8 +359,8 @@ int main(int n_arguments, char **arguments)
         fputs("train_code_tables: out of memory\n", stderr);
         return 1;
     }
-    const int only[2] = {n_arguments > 5 ? atoi(arguments[4]) : -1,
-                         n_arguments > 5 ? atoi(arguments[5]) : -1};
+    const int only[2] = {n_arguments > 5 ? (int)strtol(arguments[4], NULL, 10) : -1,
+                         n_arguments > 5 ? (int)strtol(arguments[5], NULL, 10) : -1};
     struct candidate maps;
     for (int a = 0; choose_map(trainer.rate[0], a, maps.xor_map[0]); a++)
         for (int b = trainer.rate[0] == trainer.rate[1] ? a : 0;

@@ -25,8 +25,8 @@ bool upg_packed_code_bytes(int k, size_t n_rows, size_t n_cols, size_t *n_bytes)
 static unsigned symbol(const uint8_t *vectors, int rate, size_t lane, int step)
 {
     if (rate == 1)
-        return vectors[lane] >> step & 1U;
-    return vectors[(size_t)step / 4 * UPG_LANES + lane] >> step % 4 * 2 & 3U;
+        return (unsigned)vectors[lane] >> step & 1U;
+    return (unsigned)vectors[(size_t)step / 4 * UPG_LANES + lane] >> step % 4 * 2 & 3U;
 }
 
 /* The six newest bits of a plane at a step, the newest symbol on top.  Symbols before the left edge

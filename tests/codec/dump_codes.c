@@ -27,7 +27,7 @@ static bool allocate(struct matrix *matrix, struct upg_arena *arena, char **argu
 {
     struct upg_packed *packed = &matrix->packed;
 
-    packed->k = atoi(arguments[0]);
+    packed->k = (int)strtol(arguments[0], NULL, 10);
     packed->n_rows = strtoull(arguments[1], NULL, 10);
     packed->n_cols = strtoull(arguments[2], NULL, 10);
     packed->padded_rows = (packed->n_rows + UPG_ROW_BLOCK - 1) / UPG_ROW_BLOCK * UPG_ROW_BLOCK;
@@ -109,7 +109,7 @@ int main(int n_arguments, char **arguments)
     bool done = false;
 
     if (strcmp(verb, "tables") == 0) {
-        done = dump_tables(atoi(arguments[2]));
+        done = dump_tables((int)strtol(arguments[2], NULL, 10));
     } else if (n_arguments > 4 && allocate(&matrix, &arena, arguments + 2)) {
         if (n_arguments > 5)
             matrix.packed.seed_in = strtoull(arguments[5], NULL, 10);
