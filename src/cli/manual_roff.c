@@ -2,8 +2,19 @@
 #include "cli/manual.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Right behind a heading a paragraph begins by itself, and .PP would be one too many. */
+static bool behind_heading;
+
+static void begin_paragraph(void)
+{
+    if (!behind_heading)
+        fputs(".PP\n", stdout);
+    behind_heading = false;
+}
 
 /* Write text so that roff shows it as it is, quotes and dashes of shell commands included. */
 static void escape(const char *text, size_t n)
@@ -47,11 +58,13 @@ static void heading(const char *text)
     for (; *text; text++)
         putchar(toupper((unsigned char)*text));
     fputs("\"\n", stdout);
+    behind_heading = true;
 }
 
 static void subheading(const char *text)
 {
     section(".SS", text);
+    behind_heading = true;
 }
 
 static void begin(const char *name, const char *summary, const char *synopsis)
@@ -78,7 +91,7 @@ static void paragraphs(const char *text)
         const char *end = strstr(text, "\n\n");
         const size_t n = end ? (size_t)(end - text) : strlen(text);
 
-        fputs(".PP\n", stdout);
+        begin_paragraph();
         escape(text, n);
         putchar('\n');
         text += n + (end ? 2 : 0);
@@ -87,6 +100,7 @@ static void paragraphs(const char *text)
 
 static void item(const char *term, const char *text)
 {
+    behind_heading = false;
     fputs(".TP\n\\fB", stdout);
     escape(term + strspn(term, " "), strlen(term));
     fputs("\\fR\n", stdout);
@@ -95,7 +109,7 @@ static void item(const char *term, const char *text)
 
 static void example(const char *what, const char *text)
 {
-    fputs(".PP\n", stdout);
+    begin_paragraph();
     escape(what, strlen(what));
     fputs(":\n.PP\n.in +4n\n.EX\n", stdout);
     line(text);

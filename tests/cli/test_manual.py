@@ -40,9 +40,11 @@ def test_page_has_its_sections_and_options(command):
 def test_pages_are_formatted_without_warnings():
     for formatter, command in itertools.product(filter(shutil.which, FORMATTERS), ["", *COMMANDS]):
         page = run("help", "--man", *command.split()).raw
-        done = subprocess.run(FORMATTERS[formatter], input=page, capture_output=True, check=True,
+        done = subprocess.run(FORMATTERS[formatter], input=page, capture_output=True, check=False,
                               env=environment(MANWIDTH="100"))
-        assert done.stderr == b"", (command, done.stderr)
+        said = done.stderr + (done.stdout if formatter == "mandoc" else b"")
+        warnings = [line for line in said.splitlines() if b"missing date" not in line]  # a page has a version instead
+        assert warnings == [], (formatter, command)
         if formatter == "groff" and command == "chat":
             text = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout.decode())
             assert "printf 'Hello\\nWho are you?\\n' | upg chat --greedy" in text  # as it can be typed

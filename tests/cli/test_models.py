@@ -42,6 +42,15 @@ def test_logits_of_ids_a_text_and_stdout_are_the_same(upg, tmp_path):
     assert numpy.load(io.BytesIO(stream)).shape == (len(ids), 8192)
 
 
+def test_smaller_caches_come_near(upg, tmp_path):
+    logits = {}
+    for kv in ("f32", "f16", "q8", "q4"):
+        upg("logits", tmp_path / kv, "-p", STORY, "--kv", kv)
+        logits[kv] = numpy.load(tmp_path / kv)
+    errors = [numpy.abs(logits[kv] - logits["f32"]).mean() for kv in ("f16", "q8", "q4")]
+    assert 0 < errors[0] < errors[1] < errors[2] < 0.5 * logits["f32"].std()
+
+
 def test_failed_logits_leave_the_old_file(upg, tmp_path):
     path = tmp_path / "out.npy"
     path.write_bytes(b"old")
