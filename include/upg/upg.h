@@ -461,6 +461,38 @@ UPG_API void upg_export_options_defaults(upg_export_options *options);
 UPG_API upg_status upg_export(const char *source, const char *destination,
                               const upg_export_options *options, upg_error *err);
 
+/* ---- Synthetic models ------------------------------------------------------------------------------------- */
+
+typedef enum upg_synth_format {
+    UPG_SYNTH_UPG = 0, /* a .upg file of random codes */
+    UPG_SYNTH_HF = 1   /* a Hugging Face directory in bfloat16 */
+} upg_synth_format;
+
+typedef struct upg_synth_options {
+    size_t size;
+    const char *shape; /* "phi-4" (NULL), "phi-4-reasoning", "phi-4-mini", "small", "tiny" */
+    upg_synth_format format;
+    size_t n_layers;        /* 0: as many as the shape has */
+    double bits_per_weight; /* of the whole .upg file, at most; 0: 3.2, a tenth of float32 */
+    uint64_t seed;
+    size_t n_threads; /* 0: one a physical core; does not change what is written */
+    upg_progress_fn progress;
+    void *progress_context;
+} upg_synth_options;
+
+UPG_API void upg_synth_options_defaults(upg_synth_options *options);
+
+/* Write a model of a known shape with random weights and a tokenizer that knows single bytes: to
+ * measure speed and memory at full size without a download.  It says nothing sensible.
+ *
+ * In a directory, weights are Gaussian with the deviation of a trained model's layer, and a few
+ * columns and rows stand out, as in trained ones.  In a .upg file all codes are random, which is
+ * what codes of real weights look like; bits go to the head and to q, k, v first.
+ * UPG_ERR_ARGUMENT for a shape that is not known or a size that is too small; UPG_ERR_SPACE;
+ * UPG_ERR_CANCELLED. */
+UPG_API upg_status upg_synth(const char *destination, const upg_synth_options *options,
+                             upg_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -194,6 +194,23 @@ static const struct command export = {
             NO_MORE_EXAMPLES},
     .run = export_command};
 
+static const struct command synth = {
+    .name = "synth",
+    .summary = "write a model of a known shape with random weights",
+    .description =
+        "To measure speed and memory at full size without a download. The model says nothing "
+        "sensible; its tokenizer knows single bytes. A .upg file has random codes; a Hugging Face "
+        "directory has Gaussian weights in which a few rows and columns stand out, as in trained "
+        "models. OUT appears when it is complete; a directory must not be there yet.",
+    .operands = {"OUT", .model = false, .min = 1, .max = 1, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&synth_group, &output_group, NULL},
+    .examples = (const struct example[]){{"The largest member, compressed: 5.9 GB",
+                                          "upg synth big.upg --shape phi-4"},
+                                         {"Two of its layers, to be compressed",
+                                          "upg synth ./two --shape phi-4 --layers 2 --format hf"},
+                                         NO_MORE_EXAMPLES},
+    .run = synth_command};
+
 static const struct command help = {
     .name = "help",
     .summary = "explain upg, or one of its commands",
@@ -223,9 +240,9 @@ static const struct command completion = {
             NO_MORE_EXAMPLES},
     .run = completion_command};
 
-const struct command *const upg_commands[] = {&run,     &chat,   &tokenize,   &logits,
-                                              &inspect, &verify, &eval,       &compress,
-                                              &export,  &help,   &completion, NULL};
+const struct command *const upg_commands[] = {&run,    &chat,       &tokenize, &logits, &inspect,
+                                              &verify, &eval,       &compress, &export, &synth,
+                                              &help,   &completion, NULL};
 
 const struct command *find_command(const char *name)
 {

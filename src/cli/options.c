@@ -381,6 +381,49 @@ static const struct option_spec export_options[] = {
     THREADS_OPTION};
 const struct option_group export_group = GROUP("Export", export_options);
 
+static const struct choice synth_formats[] = {
+    {"upg", UPG_SYNTH_UPG}, {"hf", UPG_SYNTH_HF}, {NULL, 0}};
+
+static const struct option_spec synth_options[] = {
+    {.name = "shape",
+     .kind = OPTION_TEXT,
+     .field = FIELD(shape),
+     .argument = "NAME",
+     .fallback = "phi-4",
+     .help = "phi-4, phi-4-reasoning, phi-4-mini, small or tiny"},
+    {.name = "format",
+     .kind = OPTION_CHOICE,
+     .field = FIELD(format),
+     .argument = "FORMAT",
+     .fallback = "upg",
+     .choices = synth_formats,
+     .help = "a .upg file of random codes, or a directory of random bfloat16 weights that can be "
+             "compressed"},
+    {.name = "layers",
+     .kind = OPTION_COUNT,
+     .field = FIELD(n_layers),
+     .argument = "N",
+     .fallback = "0",
+     .max = 1024,
+     .help = "so many layers; 0: as many as the shape has"},
+    {.name = "bpw",
+     .kind = OPTION_REAL,
+     .field = FIELD(bits_per_weight),
+     .argument = "B",
+     .fallback = "3.2",
+     .min = 0.1,
+     .max = 32,
+     .help = "bits of the whole .upg file for each weight, at most"},
+    {.name = "seed",
+     .kind = OPTION_SEED,
+     .field = FIELD(seed),
+     .argument = "N",
+     .fallback = "1",
+     .max = 9007199254740991.0,
+     .help = "the same seed gives the same model"},
+    THREADS_OPTION};
+const struct option_group synth_group = GROUP("Model", synth_options);
+
 static const struct option_spec manual_options[] = {
     {.name = "man",
      .kind = OPTION_FLAG,

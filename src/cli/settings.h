@@ -55,10 +55,12 @@ struct settings {
 
     double ratio, bits_per_weight; /* 0: not given */
     uint64_t max_bytes;            /* 0: not given */
-    int format;                    /* upg_export_format or upg_synth_format, by the command */
-    struct text_list calibration;  /* file names */
-    int effort;                    /* enum effort */
-    uint64_t tune_steps;           /* UINT64_MAX: chosen by upg */
+    const char *shape;
+    uint64_t n_layers;            /* 0: those of the shape */
+    int format;                   /* upg_export_format or upg_synth_format, by the command */
+    struct text_list calibration; /* file names */
+    int effort;                   /* enum effort */
+    uint64_t tune_steps;          /* UINT64_MAX: chosen by upg */
 };
 
 /* Free what is owned. */

@@ -28,6 +28,10 @@ double upg_long_rope_magnitude(double stretch, double original_context);
  * it; NULL when out of memory. */
 json_t *upg_config_to_json(const struct upg_config *config, const upg_tokens *stop_ids);
 
+/* The published values of a family member ("phi-4", "phi-4-reasoning", "phi-4-mini"); false if there
+ * is none of this name.  Everything that the config points to lives forever. */
+bool upg_config_of_member(struct upg_config *config, const char *name);
+
 /* Compare a config that has the shape of a known family member with that member's published values.
  * Other shapes pass.  UPG_ERR_FORMAT names field, found and expected value. */
 upg_status upg_config_check_family(const struct upg_config *config, const char *where,

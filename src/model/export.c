@@ -189,6 +189,10 @@ static void decode_job(void *context, size_t thread, size_t n_threads)
     upg_split((d->n + TILE_ROWS - 1) / TILE_ROWS, thread, n_threads, &first, &end);
     for (size_t row = first * TILE_ROWS; row < d->n && row < end * TILE_ROWS; row += TILE_ROWS) {
         const size_t n = d->n - row < TILE_ROWS ? d->n - row : TILE_ROWS;
+        if (e->fill) {
+            e->fill(e->fill_context, t, d->begin + row, n, e->bits + row * t->n_cols);
+            continue;
+        }
         read_rows(t->parts, t->begin + d->begin + row, n, rows, e->scratch + thread * e->n_scratch);
         for (size_t r = 0; r < n; r++) {
             const size_t in_head = (row + r) % head, first_of_head = row + r - in_head;
@@ -247,6 +251,24 @@ static upg_status check_config(const struct upg_export *e, upg_error *err)
                     c->architecture);
 }
 
+upg_status upg_export_model(struct upg_export *e, upg_error *err)
+{
+    upg_status status = check_config(e, err);
+
+    if (status == UPG_OK)
+        status = upg_pool_new(&e->pool, e->options->n_threads, err);
+    if (status == UPG_OK)
+        status = list_tensors(e, err);
+    if (status == UPG_OK)
+        status = allocate(e, err);
+    if (status == UPG_OK)
+        status =
+            e->options->format == UPG_EXPORT_GGUF ? upg_export_gguf(e, err) : upg_export_hf(e, err);
+    upg_pool_free(e->pool);
+    upg_arena_clear(&e->arena);
+    return status;
+}
+
 upg_status upg_export(const char *source, const char *destination,
                       const upg_export_options *options, upg_error *err)
 {
@@ -264,18 +286,7 @@ upg_status upg_export(const char *source, const char *destination,
     status = upg_model_open(&model, source, &model_options, err);
     e.model = model;
     if (status == UPG_OK)
-        status = check_config(&e, err);
-    if (status == UPG_OK)
-        status = upg_pool_new(&e.pool, e.options->n_threads, err);
-    if (status == UPG_OK)
-        status = list_tensors(&e, err);
-    if (status == UPG_OK)
-        status = allocate(&e, err);
-    if (status == UPG_OK)
-        status = e.options->format == UPG_EXPORT_GGUF ? upg_export_gguf(&e, err)
-                                                      : upg_export_hf(&e, err);
-    upg_pool_free(e.pool);
-    upg_arena_clear(&e.arena);
+        status = upg_export_model(&e, err);
     upg_model_free(model);
     return status;
 }

@@ -19,6 +19,10 @@ struct upg_export_tensor {
     enum upg_row_order order; /* within each head */
 };
 
+/* Makes rows [begin, begin + n) of a tensor: bits[n, n_cols].  Called by many threads at once. */
+typedef void (*upg_export_fill)(void *context, const struct upg_export_tensor *tensor, size_t begin,
+                                size_t n, uint16_t *bits);
+
 /* What an export works with; names are in the format's manner. */
 struct upg_export {
     const struct upg_model *model;
@@ -28,9 +32,11 @@ struct upg_export {
     struct upg_export_tensor *tensors; /* [n_tensors] */
     size_t n_tensors;
     size_t chunk_rows, max_cols;
-    float *rows, *scratch;  /* [n_threads, tile, max_cols], [n_threads, n_scratch] */
-    size_t n_scratch;       /* floats of a thread */
-    uint16_t *bits;         /* [chunk_rows, max_cols] */
+    float *rows, *scratch; /* [n_threads, tile, max_cols], [n_threads, n_scratch] */
+    size_t n_scratch;      /* floats of a thread */
+    uint16_t *bits;        /* [chunk_rows, max_cols] */
+    upg_export_fill fill;  /* where rows come from; NULL: from the model's matrices */
+    void *fill_context;
     uint64_t n_done, n_all; /* thousands of weights */
     struct upg_arena arena;
 };
@@ -41,6 +47,10 @@ typedef upg_status (*upg_export_sink)(void *context, const void *bytes, size_t n
 /* Hand a matrix as bfloat16 to the sink, a few rows at a time.  UPG_ERR_CANCELLED. */
 upg_status upg_export_matrix(struct upg_export *e, const struct upg_export_tensor *tensor,
                              upg_export_sink sink, void *context, upg_error *err);
+
+/* Write a model, or what `fill` makes of a model that has a config and norms only.  model,
+ * options, destination, fill and fill_context are set, the rest is zero. */
+upg_status upg_export_model(struct upg_export *e, upg_error *err);
 
 upg_status upg_export_hf(struct upg_export *e, upg_error *err);
 upg_status upg_export_gguf(struct upg_export *e, upg_error *err);

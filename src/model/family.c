@@ -60,6 +60,10 @@ static const float mini_long_factor[MINI_FACTORS] = {1,
                                                      44.16f,
                                                      47.77f};
 
+#define TWELVE_ONES 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
+static const float mini_short_factor[MINI_FACTORS] = {TWELVE_ONES, TWELVE_ONES, TWELVE_ONES,
+                                                      TWELVE_ONES};
+
 /* One row a set of constants.  The shape, up to n_vocab, says who it is; rows of one shape differ
  * in their context. */
 static const struct member {
@@ -160,4 +164,35 @@ upg_status upg_config_check_family(const struct upg_config *config, const char *
         if (has_shape(config, &members[i]) && (!candidate || config->context == members[i].context))
             candidate = &members[i];
     return candidate ? check_member(config, candidate, where, err) : UPG_OK;
+}
+
+bool upg_config_of_member(struct upg_config *config, const char *name)
+{
+    const struct member *m = NULL;
+
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (strcmp(members[i].name, name) == 0)
+            m = &members[i];
+    if (!m)
+        return false;
+    *config = (struct upg_config){.architecture = "Phi3ForCausalLM",
+                                  .n_layers = m->n_layers,
+                                  .d_model = m->d_model,
+                                  .d_ff = m->d_ff,
+                                  .n_heads = m->n_heads,
+                                  .n_kv_heads = m->n_kv_heads,
+                                  .head_dim = m->head_dim,
+                                  .rotary_dim = m->rotary_dim,
+                                  .n_vocab = m->n_vocab,
+                                  .context = m->context,
+                                  .rope_theta = m->rope_theta,
+                                  .norm_eps = m->norm_eps,
+                                  .tied_embeddings = m->tied_embeddings};
+    if (m->original_context > 0)
+        config->long_rope = (struct upg_long_rope){.present = true,
+                                                   .original_context = m->original_context,
+                                                   .short_factor = mini_short_factor,
+                                                   .long_factor = mini_long_factor,
+                                                   .magnitude = m->magnitude};
+    return true;
 }

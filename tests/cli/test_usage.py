@@ -16,6 +16,7 @@ OPTIONS = {
     "eval": "ref ctx stride parse-special max-tokens json threads",
     "compress": "ratio bpw size calibration effort tune-steps seed threads json quiet",
     "export": "format threads json quiet",
+    "synth": "shape format layers bpw seed threads json quiet",
     "help": "man",
     "completion": "help",
 }
@@ -100,6 +101,7 @@ def test_help_explains_every_option(upg, command):
     (["compress", "x", "y", "--effort", "none"], "none of: fast, normal, best"),
     (["export"], "something is missing"),
     (["export", "x", "--format", "zip"], "none of: hf, gguf"),
+    (["synth", "x", "--shape", "phi-5"], "phi-4-mini"),
     (["completion", "tcsh"], "bash, zsh, fish"),
     (["completion"], "something is missing"),
     (["help", "chta"], "did you mean 'chat'"),
