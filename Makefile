@@ -35,8 +35,8 @@ bench: all
 	@build/upg bench
 
 lint:
-	@scripts/setup --lint
-	@$(call build,build,release)
+	@scripts/setup --lint --clang
+	@test -f build-clang/build.ninja || cmake --preset clang
 	@scripts/lint
 
 # The same tests under AddressSanitizer with UndefinedBehaviorSanitizer, then the program from outside.

@@ -25,11 +25,13 @@
 #include <unistd.h>
 
 /* glibc's allocator under the names that cannot be interposed. */
+// NOLINTBEGIN(bugprone-reserved-identifier)
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
 extern void __libc_free(void *);
+// NOLINTEND(bugprone-reserved-identifier)
 
 enum kind { MEMORY, INPUT, OUTPUT, N_KINDS };
 
@@ -241,6 +243,7 @@ __attribute__((destructor)) static void disarm(void)
 }
 
 /* glibc's start code calls this with the program's main(). */
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
 int __libc_start_main(int (*program)(int, char **, char **), int argc, char **argv,
                       int (*init)(int, char **, char **), void (*fini)(void),
                       void (*rtld_fini)(void), void *stack_end)
