@@ -32,6 +32,25 @@ static upg_status make_prompt(upg_tokens *prompt, const upg_tokenizer *tokenizer
     return upg_chat_render(tokenizer, messages, n, 1, prompt, NULL, err);
 }
 
+static upg_status check_length(const upg_tokens *prompt, size_t context, upg_error *err)
+{
+    if (prompt->n == 0)
+        return fail(err, UPG_ERR_ARGUMENT, "the text is empty: there is nothing to go on with");
+    if (prompt->n > context)
+        return fail(err, UPG_ERR_CONTEXT,
+                    "the prompt has %zu tokens, the context %zu; shorten it or give a larger --ctx",
+                    prompt->n, context);
+    return UPG_OK;
+}
+
+/* The library's messages about what is in a model leave out whose model it is, once it is open. */
+static upg_status name_model(upg_status status, const struct opened *opened, upg_error *err)
+{
+    if (status == UPG_ERR_FORMAT || status == UPG_ERR_UNSUPPORTED)
+        add_context(err, opened->info.path);
+    return status;
+}
+
 static upg_status check_template_options(const struct settings *settings, upg_error *err)
 {
     if (settings->system && settings->use_template == TEMPLATE_OFF)
@@ -117,11 +136,13 @@ upg_status run_command(const struct settings *settings, upg_error *err)
     if (status == UPG_OK)
         status = require_tokenizer(&opened, &tokenizer, err);
     if (status == UPG_OK)
-        status = make_prompt(&prompt, tokenizer, &text, settings, err);
+        status = name_model(make_prompt(&prompt, tokenizer, &text, settings, err), &opened, err);
     if (status == UPG_OK)
         status = open_engine(&opened, (size_t)settings->context, settings, err);
     if (status == UPG_OK)
-        status = run_text(&opened, &prompt, settings, err);
+        status = check_length(&prompt, opened.context, err);
+    if (status == UPG_OK)
+        status = name_model(run_text(&opened, &prompt, settings, err), &opened, err);
     upg_tokens_clear(&prompt);
     text_clear(&text);
     opened_close(&opened);

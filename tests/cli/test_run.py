@@ -3,7 +3,7 @@ import os
 import signal
 
 import pytest
-from conftest import MODEL
+from conftest import MODEL, ROOT
 
 
 def test_text_is_on_stdout_and_statistics_on_stderr(upg):
@@ -127,3 +127,14 @@ def test_too_long_a_prompt_is_refused_with_both_numbers(upg, text):
     n = len(upg("tokenize", "-p", text).out.split())
     err = upg("run", "-p", text, status=1).err
     assert str(n) in err and "2048" in err
+
+
+def test_text_that_is_empty_or_too_long_is_said_plainly(upg):
+    assert "the text is empty" in upg("run", "-p", "", status=2).err
+    assert "the prompt has 20 tokens, the context 8" in upg("run", "-p", " a" * 20, "--ctx", "8", status=1).err
+
+
+def test_model_without_a_chat_template_is_named(upg):
+    """The small file of the fuzz corpus has a tokenizer and no template."""
+    model = ROOT / "tests" / "data" / "fuzz" / "gguf" / "phi3_long.gguf"
+    assert f"{model}: chat template: the model has none" in upg("run", model, "--chat", "-p", "x", status=3).err
