@@ -123,6 +123,9 @@ static void rotate_rows(void *context, size_t thread, size_t n_threads)
 
         for (size_t h = 0; h < c->n_heads + c->n_kv_heads; h++) /* q heads, then k heads */
             upg_rope_rotate(row->rope, q + h * c->head_dim, cosine, sine);
+        if (upg_kv_is_coded(job->cpu->setup.cache->type))
+            for (size_t h = 0; h < c->n_heads + 2 * c->n_kv_heads; h++)
+                upg_hadamard(q + h * c->head_dim, c->head_dim);
         for (size_t g = 0; g < c->n_kv_heads; g++)
             upg_kv_write(job->cpu->setup.cache, row->list, job->layer, g, row->pos,
                          k + g * c->head_dim, v + g * c->head_dim);
@@ -196,6 +199,27 @@ static void attend_tiles(void *context, size_t thread, size_t n_threads)
                            scratch_of(cpu, thread));
 }
 
+/* Tokens of partly filled last blocks, after attention has read what was there before. */
+static void store_open_rows(void *context, size_t thread, size_t n_threads)
+{
+    const struct job *job = context;
+    const struct upg_config *c = config_of(job->cpu);
+    size_t begin, end;
+
+    upg_split(job->step->n_rows, thread, n_threads, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const struct upg_row *row = &job->step->rows[i];
+        const float *k = job->x.rows + i * job->x.stride + c->n_heads * c->head_dim;
+        const float *v = k + c->n_kv_heads * c->head_dim;
+
+        if (row->pos / UPG_KV_BLOCK < row->list->n_tokens / UPG_KV_BLOCK)
+            continue;
+        for (size_t g = 0; g < c->n_kv_heads; g++)
+            upg_kv_write_open(job->cpu->setup.cache, row->list, job->layer, g, row->pos,
+                              k + g * c->head_dim, v + g * c->head_dim);
+    }
+}
+
 static void attend(void *state, struct upg_activation out, struct upg_activation qkv, size_t layer,
                    const struct upg_step *step)
 {
@@ -204,6 +228,8 @@ static void attend(void *state, struct upg_activation out, struct upg_activation
 
     job.n_tiles = upg_attention_tiles(step, cpu->tiles);
     run(&job, attend_tiles, job.n_tiles * config_of(cpu)->n_kv_heads);
+    if (upg_kv_has_open(cpu->setup.cache))
+        run(&job, store_open_rows, step->n_rows);
 }
 
 /* ---- Linear maps ---- */
@@ -265,22 +291,17 @@ static void multiply_rows(void *context, size_t thread, size_t n_threads)
     }
 }
 
-static void quantize_rows(void *context, size_t thread, size_t n_threads)
+static void quantize_blocks(void *context, size_t thread, size_t n_threads)
 {
     const struct job *job = context;
     const struct upg_packed *w = &job->matrix->packed;
-    struct upg_q8_rows part = job->cpu->quantized;
+    struct upg_q8_rows *quantized = &job->cpu->quantized;
     size_t begin, end;
 
-    upg_split(job->n_rows, thread, n_threads, &begin, &end);
-    if (begin == end)
-        return;
-    part.values += begin * part.padded_cols;
-    part.scales += begin * part.n_blocks;
-    part.sums += begin * part.n_blocks;
-    part.n_tokens = end - begin;
-    job->cpu->kernels->rotate_quantize(&part, job->x.rows + begin * job->x.stride, job->x.stride,
-                                       w->n_cols, w->seed_in);
+    upg_split(quantized->n_blocks, thread, n_threads, &begin, &end);
+    if (begin < end)
+        job->cpu->kernels->rotate_quantize(quantized, job->x.rows, job->x.stride, w->n_cols,
+                                           w->seed_in, begin, end);
 }
 
 static void multiply_packed(void *context, size_t thread, size_t n_threads)
@@ -319,7 +340,7 @@ static void packed_part(struct job *job)
     cpu->quantized.n_tokens = job->n_rows;
     cpu->quantized.padded_cols = w->padded_cols;
     cpu->quantized.n_blocks = (w->padded_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
-    run(job, quantize_rows, job->n_rows);
+    run(job, quantize_blocks, cpu->quantized.n_blocks);
     if (is_padded)
         job->out = cpu->unpadded;
     run(job, multiply_packed, w->padded_rows / UPG_ROW_BLOCK);

@@ -23,14 +23,34 @@
 #define UPG_SILU_LEAST 0x1p-113F
 
 /* Activations prepared for packed matrices: rotated, quantized to int8 with one scale a scale
- * block. */
+ * block.  Values lie in tiles of 16 tokens x 64 columns, as matrix units load them; the last tokens
+ * in lower tiles.  One row is 64-byte aligned columns in order. */
+enum { UPG_Q8_TOKENS = 16, UPG_Q8_COLS = 64 };
+
 struct upg_q8_rows {
-    int8_t *values; /* [n_tokens, padded_cols], 64-byte aligned rows */
+    int8_t *values; /* n_tokens * padded_cols, at upg_q8_offset(); 64-byte aligned */
     float *scales;  /* [n_tokens, n_blocks], n_blocks = ceil(padded_cols / 256): max|x| / 127 */
     int32_t *sums;  /* [n_tokens, n_blocks] sum of the block's values (for kernels that offset
                        weights by 64) */
     size_t n_tokens, padded_cols, n_blocks;
 };
+
+/* Tokens of the tiles that hold `token`. */
+static inline size_t upg_q8_height(const struct upg_q8_rows *x, size_t token)
+{
+    const size_t left = x->n_tokens - token / UPG_Q8_TOKENS * UPG_Q8_TOKENS;
+
+    return left < UPG_Q8_TOKENS ? left : UPG_Q8_TOKENS;
+}
+
+/* Where the value of a token and a column is. */
+static inline size_t upg_q8_offset(const struct upg_q8_rows *x, size_t token, size_t col)
+{
+    const size_t row = token % UPG_Q8_TOKENS;
+    const size_t tile_row = col / UPG_Q8_COLS * upg_q8_height(x, token) + row;
+
+    return (token - row) * x->padded_cols + tile_row * UPG_Q8_COLS + col % UPG_Q8_COLS;
+}
 
 struct upg_kernels {
     const char *tier; /* "scalar", "avx2-fma", "avx2-vnni", "avx512-bw", "avx512-vnni",
@@ -63,16 +83,15 @@ struct upg_kernels {
      * UPG_SILU_LEAST it may count as 0.  Depends on gate[i] and up[i] alone, not on i and n. */
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
 
-    /* Rotated and quantized rows: values = round to nearest even of (H_in D_in x)[c] / scale, block
-     * by block. x  [n_tokens, n_cols] with row stride x_stride; columns n_cols .. padded_cols-1
-     * count as 0 before the transform.
-     * With largest = max |value| of a block: scale = largest / 127, inverse = 127 / largest (both
-     * rounded to float32), values = nearest even integer to value * inverse.  Below UPG_Q8_LEAST
-     * scale and values are 0; if the block holds an infinity or a NaN, values are 0 and scale is
-     * NaN, so that it shows in the outputs.
+    /* Rotated and quantized rows, scale blocks [block_begin, block_end) of all tokens:
+     *   x  [n_tokens, n_cols] with row stride x_stride; columns n_cols .. padded_cols - 1 count as 0
+     * With v = H_in D_in x and largest = max |v| of a scale block: scale = largest / 127, inverse =
+     * 127 / largest (both rounded to float32), values = nearest even integers to v * inverse.
+     * Below UPG_Q8_LEAST scale and values are 0; if the block holds an infinity or a NaN, values
+     * are 0 and scale is NaN, so that it shows in the outputs.
      * Exact: all tiers give the same bits (same order of the butterflies, same rounding). */
     void (*rotate_quantize)(struct upg_q8_rows *out, const float *x, size_t x_stride, size_t n_cols,
-                            uint64_t seed_in);
+                            uint64_t seed_in, size_t block_begin, size_t block_end);
 
     /* Packed matrix times quantized rows, row blocks [block_begin, block_end) only:
      *   y[t, r] = row_scale[r] * F,  F = fma((float)acc_h, gain[h] * scale[t, h], F) for h

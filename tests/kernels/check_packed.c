@@ -105,8 +105,10 @@ void check_rotate_quantize(struct check *check)
             x[c] *= size;
         if (i % 7 == 0)
             spoil(check, x, n);
-        check->scalar->rotate_quantize(&expected, x, stride, n_cols, seed);
-        check->kernels->rotate_quantize(&got, x, stride, n_cols, seed);
+        const size_t middle = (size_t)random_int(check, 0, (int)got.n_blocks);
+        check->scalar->rotate_quantize(&expected, x, stride, n_cols, seed, 0, got.n_blocks);
+        check->kernels->rotate_quantize(&got, x, stride, n_cols, seed, 0, middle);
+        check->kernels->rotate_quantize(&got, x, stride, n_cols, seed, middle, got.n_blocks);
         compare_q8(check, &expected, &got);
         if (!q8_intact(&got_buffers))
             check_failed(check, "wrote outside the results");
@@ -197,7 +199,7 @@ static void fill_q8(struct check *check, struct upg_q8_rows *x, enum data data)
             *sum = 0;
             for (size_t c = h * UPG_SCALE_BLOCK;
                  c < (h + 1) * UPG_SCALE_BLOCK && c < x->padded_cols; c++) {
-                int8_t *value = &x->values[t * x->padded_cols + c];
+                int8_t *value = &x->values[upg_q8_offset(x, t, c)];
                 if (*value == -128) /* quantization gives at most 127 in size */
                     *value = -127;
                 *sum += *value;

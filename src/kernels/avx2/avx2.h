@@ -20,7 +20,8 @@ void upg_matmul_i8_rows_avx2(float *y, size_t y_stride, const int8_t *w, const f
 void upg_rms_norm_avx2(float *out, const float *x, const float *weight, size_t n, float eps);
 void upg_silu_gate_avx2(float *out, const float *gate, const float *up, size_t n);
 void upg_rotate_quantize_avx2(struct upg_q8_rows *out, const float *x, size_t x_stride,
-                              size_t n_cols, uint64_t seed_in);
+                              size_t n_cols, uint64_t seed_in, size_t block_begin,
+                              size_t block_end);
 void upg_transform_out_avx2(float *y, size_t n_padded, uint64_t seed);
 void upg_packed_matmul_avx2_fma(float *y, size_t y_stride, const struct upg_packed *w,
                                 const struct upg_q8_rows *x, size_t block_begin, size_t block_end,

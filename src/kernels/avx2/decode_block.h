@@ -73,8 +73,8 @@ INLINE void decode_blocks(int k, const struct decoder *decoder, const uint8_t *c
     *carried = carry;
 }
 
-static void decode_chunk(int k, const struct decoder *d, const uint8_t *codes, struct carry *carry,
-                         size_t n_groups, int8_t *out)
+static inline void decode_chunk(int k, const struct decoder *d, const uint8_t *codes,
+                                struct carry *carry, size_t n_groups, int8_t *out)
 {
     switch (k) {
     case 2: decode_blocks(2, d, codes, carry, n_groups, out); break;

@@ -13,7 +13,12 @@
 
 #include <string.h>
 
-enum { OFFSET = 64, N_VECTORS = UPG_ROW_BLOCK / 8, TILE_VECTORS = 4 };
+enum {
+    OFFSET = 64,
+    N_VECTORS = UPG_ROW_BLOCK / 8,
+    TILE_VECTORS = 4,
+    TILE_GROUPS = UPG_Q8_COLS / UPG_COL_GROUP /* column groups of a tile of activations */
+};
 
 /* The 4 activations of a column group for all 8 rows. */
 INLINE __m256i four_values(const int8_t *values)
@@ -85,10 +90,12 @@ INLINE void multiply_one(int k, float *y, const struct upg_packed *w, const stru
 INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token, size_t n_tokens,
                           const uint8_t *next)
 {
-    const size_t n_groups = c->n_groups, stride = c->x->padded_cols;
+    const size_t n_groups = c->n_groups;
     const size_t from = c->first_token + token;
     const int8_t *weights = c->weights + first * n_groups * 32;
-    const int8_t *values = c->x->values + from * stride + c->scale_block * UPG_SCALE_BLOCK;
+    const int8_t *values =
+        c->x->values + upg_q8_offset(c->x, from, c->scale_block * UPG_SCALE_BLOCK);
+    const size_t tile_bytes = upg_q8_height(c->x, from) * UPG_Q8_COLS;
     __m256i products[TILE_TOKENS][TILE_VECTORS];
 
 #pragma GCC unroll 3 /* all sums are registers */
@@ -96,12 +103,14 @@ INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token,
 #pragma GCC unroll 4
         for (size_t i = 0; i < TILE_VECTORS; i++)
             products[t][i] = offset_of(c->x, from + t, c->scale_block);
-    for (size_t g = 0; g < n_groups; g++, weights += 32, values += UPG_COL_GROUP) {
+    for (size_t g = 0; g < n_groups; g++, weights += 32) {
+        const int8_t *group =
+            values + g / TILE_GROUPS * tile_bytes + g % TILE_GROUPS * UPG_COL_GROUP;
         __m256i four[TILE_TOKENS];
 
 #pragma GCC unroll 3
         for (size_t t = 0; t < n_tokens; t++)
-            four[t] = four_values(values + t * stride);
+            four[t] = four_values(group + t * UPG_Q8_COLS);
 #pragma GCC unroll 4
         for (size_t i = 0; i < TILE_VECTORS; i++) {
             const __m256i rows = _mm256_load_si256((const __m256i *)(weights + i * n_groups * 32));
@@ -120,21 +129,33 @@ INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token,
                        c->scale_block, c->gain);
 }
 
+/* Tokens of the next tile, which stay within a tile of activations: at most TILE_TOKENS, and no lone
+ * 1 at the end. */
+static size_t tile_tokens(const struct upg_chunk *c, size_t token)
+{
+    const size_t in_tile = UPG_Q8_TOKENS - token % UPG_Q8_TOKENS;
+    const size_t left = c->n_tokens - token < in_tile ? c->n_tokens - token : in_tile;
+
+    return left == TILE_TOKENS + 1 ? 2 : left < TILE_TOKENS ? left : TILE_TOKENS;
+}
+
 static void multiply_chunk(const struct upg_chunk *c)
 {
     size_t n_lines = 0; /* prefetched */
 
-    for (size_t token = 0; token < c->n_tokens; token += TILE_TOKENS)
+    for (size_t token = 0, n; token < c->n_tokens; token += n) {
+        n = tile_tokens(c, token);
         for (size_t first = 0; first < N_VECTORS; first += TILE_VECTORS) {
             const bool prefetch = n_lines < c->n_lines;
             const uint8_t *next = prefetch ? c->next + 64 * n_lines : NULL;
-            switch (c->n_tokens - token) {
+            switch (n) {
             case 1: multiply_tile(c, first, token, 1, next); break;
             case 2: multiply_tile(c, first, token, 2, next); break;
             default: multiply_tile(c, first, token, TILE_TOKENS, next); break;
             }
             n_lines += prefetch ? c->n_groups : 0;
         }
+    }
 }
 
 #include "kernels/batch.h"

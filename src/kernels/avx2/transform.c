@@ -148,7 +148,9 @@ INLINE __m256i quantize32(const float *values, __m256 inverse, __m256i mask, int
     return _mm256_add_epi32(_mm256_add_epi32(v[0], v[1]), _mm256_add_epi32(v[2], v[3]));
 }
 
-static void quantize(const float *values, size_t n, int8_t *out, float *scale, int32_t *sum)
+/* Quantize a scale block to a row of tiles of `height` tokens. */
+static void quantize(const float *values, size_t n, int8_t *out, size_t height, float *scale,
+                     int32_t *sum)
 {
     const float largest = largest_of(values, n);
     const bool usable = largest >= UPG_Q8_LEAST && isfinite(largest);
@@ -157,8 +159,10 @@ static void quantize(const float *values, size_t n, int8_t *out, float *scale, i
     __m256i total = _mm256_setzero_si256();
     _Alignas(32) int32_t lanes[LANES];
 
-    for (size_t i = 0; i < n; i += 32)
-        total = _mm256_add_epi32(total, quantize32(values + i, inverse, mask, out + i));
+    for (size_t i = 0; i < n; i += 32) {
+        int8_t *to = out + i / UPG_Q8_COLS * height * UPG_Q8_COLS + i % UPG_Q8_COLS;
+        total = _mm256_add_epi32(total, quantize32(values + i, inverse, mask, to));
+    }
     _mm256_store_si256((__m256i *)lanes, total);
     *sum = 0;
     for (size_t i = 0; i < LANES; i++)
@@ -167,11 +171,11 @@ static void quantize(const float *values, size_t n, int8_t *out, float *scale, i
 }
 
 void upg_rotate_quantize_avx2(struct upg_q8_rows *out, const float *x, size_t x_stride,
-                              size_t n_cols, uint64_t seed_in)
+                              size_t n_cols, uint64_t seed_in, size_t block_begin, size_t block_end)
 {
     _Alignas(32) float signs[UPG_SCALE_BLOCK], values[UPG_SCALE_BLOCK];
 
-    for (size_t h = 0; h < out->n_blocks; h++) {
+    for (size_t h = block_begin; h < block_end; h++) {
         const size_t begin = h * UPG_SCALE_BLOCK, left = out->padded_cols - begin;
         const size_t n = left < UPG_SCALE_BLOCK ? left : UPG_SCALE_BLOCK;
         const size_t n_given = n_cols > begin ? n_cols - begin : 0;
@@ -181,7 +185,7 @@ void upg_rotate_quantize_avx2(struct upg_q8_rows *out, const float *x, size_t x_
             load_signed(x + t * x_stride + begin, n_given, signs, values, n);
             for (size_t i = 0; i < n; i += upg_hadamard_block(i, n))
                 hadamard(values + i, upg_hadamard_block(i, n), NULL);
-            quantize(values, n, out->values + t * out->padded_cols + begin,
+            quantize(values, n, out->values + upg_q8_offset(out, t, begin), upg_q8_height(out, t),
                      &out->scales[t * out->n_blocks + h], &out->sums[t * out->n_blocks + h]);
         }
     }

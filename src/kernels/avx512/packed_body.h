@@ -12,7 +12,12 @@
 
 #include <string.h>
 
-enum { OFFSET = 64, TILE_VECTORS = 4, TILE_TOKENS = 6 };
+enum {
+    OFFSET = 64,
+    TILE_VECTORS = 4,
+    TILE_TOKENS = 6,
+    TILE_GROUPS = UPG_Q8_COLS / UPG_COL_GROUP /* column groups of a tile of activations */
+};
 
 /* The 4 activations of a column group for all 16 rows. */
 INLINE __m512i four_values(const int8_t *values)
@@ -47,6 +52,7 @@ INLINE void multiply_few(int k, size_t n_tokens, float *y, size_t y_stride,
     for (size_t block = block_begin; block < block_end; block++) {
         const uint8_t *codes = upg_codes_of(w, block);
         const int8_t *values = x->values;
+        const size_t next_tile = UPG_COL_GROUP + (n_tokens - 1) * UPG_Q8_COLS;
         struct carry carry = left_edge();
         _Alignas(64) float sums[2][UPG_ROW_BLOCK];
 
@@ -64,7 +70,7 @@ INLINE void multiply_few(int k, size_t n_tokens, float *y, size_t y_stride,
                 for (int line = 0; line < k; line++)
                     _mm_prefetch((const char *)codes + UPG_PREFETCH_BYTES + 64 * line, _MM_HINT_T0);
                 for (size_t t = 0; t < n_tokens; t++)
-                    four[t] = four_values(values + t * x->padded_cols);
+                    four[t] = four_values(values + t * UPG_Q8_COLS);
 #pragma GCC unroll 8 /* a step must be a constant */
                 for (int i = 0; i < UPG_STEPS; i++) {
                     const __m512i weights = weights_at(k, &d, &opened, i);
@@ -72,7 +78,7 @@ INLINE void multiply_few(int k, size_t n_tokens, float *y, size_t y_stride,
                         products[t][i] = multiply_add(products[t][i], weights, four[t]);
                 }
                 codes += k * UPG_LANES;
-                values += UPG_COL_GROUP;
+                values += g % TILE_GROUPS == 1 ? next_tile : UPG_COL_GROUP;
             }
             for (size_t t = 0; t < n_tokens; t++)
                 for (size_t i = 0; i < UPG_STEPS; i++)
@@ -89,17 +95,21 @@ INLINE void multiply_few(int k, size_t n_tokens, float *y, size_t y_stride,
 INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token, size_t n_tokens,
                           const uint8_t *next)
 {
-    const size_t n_groups = c->n_groups, stride = c->x->padded_cols;
+    const size_t n_groups = c->n_groups;
     const size_t from = c->first_token + token;
     const int8_t *weights = c->weights + first * n_groups * UPG_LANES;
-    const int8_t *values = c->x->values + from * stride + c->scale_block * UPG_SCALE_BLOCK;
+    const int8_t *values =
+        c->x->values + upg_q8_offset(c->x, from, c->scale_block * UPG_SCALE_BLOCK);
+    const size_t tile_bytes = upg_q8_height(c->x, from) * UPG_Q8_COLS;
     __m512i products[TILE_TOKENS * TILE_VECTORS]; /* [n_tokens][4] */
 
     /* flat loops, unrolled early: only so does gcc keep all 24 sums in registers */
 #pragma GCC unroll 24
     for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
         products[j] = offset_of(c->x, from + j / TILE_VECTORS, c->scale_block);
-    for (size_t g = 0; g < n_groups; g++, weights += UPG_LANES, values += UPG_COL_GROUP) {
+    for (size_t g = 0; g < n_groups; g++, weights += UPG_LANES) {
+        const int8_t *group =
+            values + g / TILE_GROUPS * tile_bytes + g % TILE_GROUPS * UPG_COL_GROUP;
         __m512i rows[TILE_VECTORS];
 
 #pragma GCC unroll 4
@@ -108,7 +118,7 @@ INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token,
 #pragma GCC unroll 24
         for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
             products[j] = multiply_add(products[j], rows[j % TILE_VECTORS],
-                                       four_values(values + j / TILE_VECTORS * stride));
+                                       four_values(group + j / TILE_VECTORS * UPG_Q8_COLS));
         if (next)
             _mm_prefetch((const char *)next + 64 * g, _MM_HINT_T1);
     }
@@ -131,9 +141,13 @@ static void multiply_tile_of(const struct upg_chunk *c, size_t first, size_t tok
     }
 }
 
-/* Tokens of the next tile when `left` are left: 6, but no lone 1 or 2 at the end. */
-INLINE size_t tile_tokens(size_t left)
+/* Tokens of the next tile, which stay within a tile of activations: at most 6, and no lone 1 or 2 at
+ * the end. */
+static size_t tile_tokens(const struct upg_chunk *c, size_t token)
 {
+    const size_t in_tile = UPG_Q8_TOKENS - token % UPG_Q8_TOKENS;
+    const size_t left = c->n_tokens - token < in_tile ? c->n_tokens - token : in_tile;
+
     return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left;
 }
 
@@ -142,7 +156,7 @@ static void multiply_chunk(const struct upg_chunk *c)
     size_t n_lines = 0; /* prefetched */
 
     for (size_t token = 0, n; token < c->n_tokens; token += n) {
-        n = tile_tokens(c->n_tokens - token);
+        n = tile_tokens(c, token);
         for (size_t first = 0; first < UPG_STEPS; first += TILE_VECTORS) {
             const bool prefetch = n_lines < c->n_lines;
             multiply_tile_of(c, first, token, n, prefetch ? c->next + 64 * n_lines : NULL);

@@ -90,8 +90,9 @@ INLINE void rotate_in(const float *x, size_t n_given, const __mmask16 *signs, fl
         _mm512_store_ps(values + i * LANES, v[i]);
 }
 
-/* Quantize a scale block: values[n], 64-byte aligned. */
-static void quantize(const float *values, size_t n, int8_t *out, float *scale, int32_t *sum)
+/* Quantize a scale block: values[n], 64-byte aligned, to a row of tiles of `height` tokens. */
+static void quantize(const float *values, size_t n, int8_t *out, size_t height, float *scale,
+                     int32_t *sum)
 {
     __m512i bits = _mm512_setzero_si512(), total = _mm512_setzero_si512();
 
@@ -110,20 +111,22 @@ static void quantize(const float *values, size_t n, int8_t *out, float *scale, i
     for (size_t i = 0; i < n; i += LANES) {
         const __m512 scaled = _mm512_mul_ps(_mm512_load_ps(values + i), inverse);
         const __m512i rounded = _mm512_maskz_cvtps_epi32(mask, scaled);
+        int8_t *to = out + i / UPG_Q8_COLS * height * UPG_Q8_COLS + i % UPG_Q8_COLS;
         total = _mm512_add_epi32(total, rounded);
-        _mm_store_si128((__m128i *)(out + i), _mm512_cvtepi32_epi8(rounded));
+        _mm_store_si128((__m128i *)to, _mm512_cvtepi32_epi8(rounded));
     }
     *scale = usable ? largest / 127 : isfinite(largest) ? 0 : NAN;
     *sum = _mm512_reduce_add_epi32(total);
 }
 
 void upg_rotate_quantize_avx512(struct upg_q8_rows *out, const float *x, size_t x_stride,
-                                size_t n_cols, uint64_t seed_in)
+                                size_t n_cols, uint64_t seed_in, size_t block_begin,
+                                size_t block_end)
 {
     _Alignas(64) float values[UPG_SCALE_BLOCK];
     __mmask16 signs[MOST_VECTORS];
 
-    for (size_t h = 0; h < out->n_blocks; h++) {
+    for (size_t h = block_begin; h < block_end; h++) {
         const size_t begin = h * UPG_SCALE_BLOCK, left = out->padded_cols - begin;
         const size_t n = left < UPG_SCALE_BLOCK ? left : UPG_SCALE_BLOCK;
 
@@ -141,7 +144,7 @@ void upg_rotate_quantize_avx512(struct upg_q8_rows *out, const float *x, size_t 
                 else
                     rotate_in(from, n_given, signs + i / LANES, values + i, 4);
             }
-            quantize(values, n, out->values + t * out->padded_cols + begin,
+            quantize(values, n, out->values + upg_q8_offset(out, t, begin), upg_q8_height(out, t),
                      &out->scales[t * out->n_blocks + h], &out->sums[t * out->n_blocks + h]);
         }
     }

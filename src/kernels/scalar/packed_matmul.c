@@ -7,7 +7,7 @@
 
 /* sums[128] = exact sums of one row block and one token over column groups [begin, end). */
 static void sum_groups(const struct upg_packed *w, size_t row_block, size_t begin, size_t end,
-                       const int8_t *values, int32_t sums[UPG_ROW_BLOCK])
+                       const struct upg_q8_rows *x, size_t token, int32_t sums[UPG_ROW_BLOCK])
 {
     const size_t block_bytes = (size_t)w->k * UPG_LANES;
     const uint8_t *row = w->codes + row_block * (w->padded_cols / UPG_COL_GROUP) * block_bytes;
@@ -16,12 +16,13 @@ static void sum_groups(const struct upg_packed *w, size_t row_block, size_t begi
         sums[r] = 0;
     for (size_t g = begin; g < end; g++) {
         const uint8_t *block = row + g * block_bytes;
+        const int8_t *values = x->values + upg_q8_offset(x, token, g * UPG_COL_GROUP);
         int8_t v[UPG_ROW_BLOCK][UPG_COL_GROUP];
 
         upg_decode_block(w->k, block, g ? block - block_bytes : NULL, v);
         for (size_t r = 0; r < UPG_ROW_BLOCK; r++)
             for (size_t c = 0; c < UPG_COL_GROUP; c++)
-                sums[r] += v[r][c] * values[g * UPG_COL_GROUP + c];
+                sums[r] += v[r][c] * values[c];
     }
 }
 
@@ -44,7 +45,7 @@ void upg_packed_matmul_scalar(float *y, size_t y_stride, const struct upg_packed
                     begin + scale_groups < n_groups ? begin + scale_groups : n_groups;
                 const float scale = w->gain[h] * x->scales[t * x->n_blocks + h];
 
-                sum_groups(w, block, begin, end, x->values + t * x->padded_cols, sums);
+                sum_groups(w, block, begin, end, x, t, sums);
                 for (size_t r = 0; r < UPG_ROW_BLOCK; r++)
                     total[r] = fmaf((float)sums[r], scale, total[r]);
             }

@@ -5,13 +5,15 @@
 
 #include <math.h>
 
-/* One scale block of a token: values[n] -> out[n]. */
-static void quantize_block(const float *values, size_t n, int8_t *out, float *scale, int32_t *sum)
+/* One scale block of a token, values[n], from column `begin` of the rows on. */
+static void quantize_block(const float *values, size_t n, struct upg_q8_rows *out, size_t token,
+                           size_t begin)
 {
+    const size_t block = token * out->n_blocks + begin / UPG_SCALE_BLOCK;
     uint32_t largest_bits = 0; /* magnitudes order as their bits do, NaN above infinity */
 
     for (size_t i = 0; i < n; i++) {
-        const uint32_t bits = upg_f32_to_bits(values[i]) & 0x7FFFFFFFu;
+        const uint32_t bits = upg_f32_to_bits(values[i]) & 0x7FFFFFFFU;
         largest_bits = bits > largest_bits ? bits : largest_bits;
     }
 
@@ -19,21 +21,23 @@ static void quantize_block(const float *values, size_t n, int8_t *out, float *sc
     const bool usable = largest >= UPG_Q8_LEAST && isfinite(largest);
     const float inverse = usable ? 127 / largest : 0;
 
-    *scale = usable ? largest / 127 : isfinite(largest) ? 0 : NAN;
-    *sum = 0;
+    out->scales[block] = usable ? largest / 127 : isfinite(largest) ? 0 : NAN;
+    out->sums[block] = 0;
     for (size_t i = 0; i < n; i++) {
-        out[i] = usable ? (int8_t)lrintf(values[i] * inverse) : 0;
-        *sum += out[i];
+        const int8_t value = usable ? (int8_t)lrintf(values[i] * inverse) : 0;
+        out->values[upg_q8_offset(out, token, begin + i)] = value;
+        out->sums[block] += value;
     }
 }
 
 void upg_rotate_quantize_scalar(struct upg_q8_rows *out, const float *x, size_t x_stride,
-                                size_t n_cols, uint64_t seed_in)
+                                size_t n_cols, uint64_t seed_in, size_t block_begin,
+                                size_t block_end)
 {
     float values[UPG_SCALE_BLOCK];
 
     for (size_t t = 0; t < out->n_tokens; t++)
-        for (size_t h = 0; h < out->n_blocks; h++) {
+        for (size_t h = block_begin; h < block_end; h++) {
             const size_t begin = h * UPG_SCALE_BLOCK;
             const size_t left = out->padded_cols - begin;
             const size_t n = left < UPG_SCALE_BLOCK ? left : UPG_SCALE_BLOCK;
@@ -44,7 +48,6 @@ void upg_rotate_quantize_scalar(struct upg_q8_rows *out, const float *x, size_t 
             }
             for (size_t i = 0; i < n; i += upg_hadamard_block(i, n))
                 upg_hadamard(values + i, upg_hadamard_block(i, n));
-            quantize_block(values, n, out->values + t * out->padded_cols + begin,
-                           &out->scales[t * out->n_blocks + h], &out->sums[t * out->n_blocks + h]);
+            quantize_block(values, n, out, t, begin);
         }
 }
