@@ -25,10 +25,11 @@ void upg_report_plan(const upg_compress_options *options, const struct upg_model
                      const struct upg_plan *plan, uint64_t n_parameters)
 {
     double bits[6] = {0}, weights[6] = {0};
+    const bool is_large = plan->n_file_bytes >= (uint64_t)1 << 30;
     char line[256];
 
-    snprintf(line, sizeof line, "plan: %.3f GiB, %.3f bits a weight, ratio %.2f to float32\n",
-             (double)plan->n_file_bytes / (1024.0 * 1024.0 * 1024.0),
+    snprintf(line, sizeof line, "plan: %.3f %s, %.3f bits a weight, ratio %.2f to float32\n",
+             (double)plan->n_file_bytes / (is_large ? 0x1p30 : 0x1p20), is_large ? "GiB" : "MiB",
              8.0 * (double)plan->n_file_bytes / (double)n_parameters,
              4.0 * (double)n_parameters / (double)plan->n_file_bytes);
     say(options, line);
