@@ -8,7 +8,7 @@
 #include "engine/backend.h"
 #include "kernels/kernels.h"
 
-enum { UPG_TILE_ROWS = 16 };
+enum { UPG_TILE_ROWS = 16 }; /* divides UPG_KV_BLOCK, so that a tile lies in one block */
 
 struct upg_attention {
     const struct upg_kernels *kernels;
@@ -16,9 +16,10 @@ struct upg_attention {
     size_t n_heads;
 };
 
-/* Rows [first, first + n_rows) of a step. */
+/* Rows [first, first + n_rows) of a step, between two multiples of UPG_TILE_ROWS of positions. */
 struct upg_tile {
     size_t first, n_rows;
+    size_t n_before; /* rows of the same sequence in front of them */
 };
 
 /* Cut a step into tiles, tiles[n_rows of the step]; returns their number. */

@@ -14,7 +14,7 @@
 
 /* A token of a sequence. */
 struct upg_row {
-    const struct upg_kv_list *list; /* the sequence's blocks; they reach beyond pos */
+    const struct upg_kv_list *list; /* the sequence's blocks, as they are when the step is done */
     const struct upg_rope *rope;
     size_t pos;
     int32_t id;

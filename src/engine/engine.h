@@ -57,7 +57,7 @@ struct upg_share {
 
 /* Compute one step for several sequences, at most UPG_MAX_ROWS rows together.
  *   logits  [sum of n_logits, n_vocab], in the order of the shares
- * After a failure the caches are as before. */
+ * After a failure caches hold no more than before. */
 upg_status upg_engine_step(upg_engine *engine, const struct upg_share *shares, size_t n_shares,
                            float *logits, upg_error *err);
 

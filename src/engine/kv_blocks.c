@@ -9,6 +9,7 @@
  *       filled.
  *   (3) n_free + number of blocks with refs > 0 == n_blocks.
  *   (4) a block is written only while refs == 1: upg_kv_blocks_grow() sees to that.
+ *   (5) a list with tokens holds n_open open blocks besides; they count in (1) and (3).
  * After Kwon et al. 2023 (PagedAttention), sections 4.2 and 4.4. */
 #include "engine/kv_blocks.h"
 
@@ -37,14 +38,24 @@ static void release(struct upg_kv_blocks *blocks, uint32_t block)
 }
 
 /* The list's last block has room that the list would write, and others share it. */
-static bool must_copy(const struct upg_kv_blocks *blocks, const struct upg_kv_list *list)
+static bool must_copy_last(const struct upg_kv_blocks *blocks, const struct upg_kv_list *list)
 {
     return list->n_tokens % UPG_KV_BLOCK != 0 && blocks->refs[list->blocks[list->n_blocks - 1]] > 1;
 }
 
-upg_status upg_kv_blocks_init(struct upg_kv_blocks *blocks, size_t n_blocks,
+/* Give the list a block of its own instead of *block. */
+static void replace(struct upg_kv_blocks *blocks, uint32_t *block, struct upg_kv_copies *copies)
+{
+    copies->from[copies->n] = *block;
+    release(blocks, *block);
+    *block = take(blocks);
+    copies->to[copies->n++] = *block;
+}
+
+upg_status upg_kv_blocks_init(struct upg_kv_blocks *blocks, size_t n_blocks, size_t n_open,
                               struct upg_arena *arena, upg_error *err)
 {
+    assert(n_open <= UPG_KV_MAX_OPEN);
     if (n_blocks > UINT32_MAX)
         return upg_fail(err, UPG_ERR_ARGUMENT, "KV cache: %zu blocks of %d tokens are too many",
                         n_blocks, UPG_KV_BLOCK);
@@ -53,6 +64,7 @@ upg_status upg_kv_blocks_init(struct upg_kv_blocks *blocks, size_t n_blocks,
     if (!blocks->refs || !blocks->free_list)
         return upg_fail_memory(err, "the list of cache blocks", 2 * sizeof(uint32_t) * n_blocks);
     blocks->n_blocks = blocks->n_free = n_blocks;
+    blocks->n_open = n_open;
     for (size_t i = 0; i < n_blocks; i++) /* the lowest number is taken first */
         blocks->free_list[i] = (uint32_t)(n_blocks - 1 - i);
     return UPG_OK;
@@ -61,36 +73,47 @@ upg_status upg_kv_blocks_init(struct upg_kv_blocks *blocks, size_t n_blocks,
 size_t upg_kv_blocks_needed(const struct upg_kv_blocks *blocks, const struct upg_kv_list *list,
                             size_t n_tokens)
 {
+    size_t n;
+
     if (n_tokens <= list->n_tokens)
         return 0;
-    return blocks_for(n_tokens) - list->n_blocks + must_copy(blocks, list);
+    n = blocks_for(n_tokens) - list->n_blocks + must_copy_last(blocks, list);
+    for (size_t i = 0; i < blocks->n_open; i++)
+        n += list->n_tokens == 0 || blocks->refs[list->open[i]] > 1;
+    return n;
 }
 
 void upg_kv_blocks_grow(struct upg_kv_blocks *blocks, struct upg_kv_list *list, size_t n_tokens,
-                        struct upg_kv_copy *copy, size_t *first_new)
+                        struct upg_kv_copies *copies, size_t *first_new)
 {
     assert(upg_kv_blocks_needed(blocks, list, n_tokens) <= blocks->n_free);
-    *copy = (struct upg_kv_copy){.needed = n_tokens > list->n_tokens && must_copy(blocks, list)};
-    if (copy->needed) {
-        uint32_t *last = &list->blocks[list->n_blocks - 1];
-
-        copy->from = *last;
-        copy->to = take(blocks);
-        release(blocks, *last);
-        *last = copy->to;
-    }
+    copies->n = 0;
     *first_new = list->n_blocks;
+    if (n_tokens <= list->n_tokens)
+        return;
+    if (must_copy_last(blocks, list))
+        replace(blocks, &list->blocks[list->n_blocks - 1], copies);
+    for (size_t i = 0; i < blocks->n_open; i++)
+        if (list->n_tokens == 0)
+            list->open[i] = take(blocks);
+        else if (blocks->refs[list->open[i]] > 1)
+            replace(blocks, &list->open[i], copies);
     while (list->n_blocks < blocks_for(n_tokens))
         list->blocks[list->n_blocks++] = take(blocks);
-    if (n_tokens > list->n_tokens)
-        list->n_tokens = n_tokens;
+    list->n_tokens = n_tokens;
 }
 
 void upg_kv_blocks_truncate(struct upg_kv_blocks *blocks, struct upg_kv_list *list, size_t n_tokens)
 {
-    assert(n_tokens <= list->n_tokens);
+    const size_t had_tokens = list->n_tokens;
+
+    assert(n_tokens <= had_tokens);
+    if (blocks->n_open > 0 && n_tokens / UPG_KV_BLOCK != had_tokens / UPG_KV_BLOCK)
+        n_tokens -= n_tokens % UPG_KV_BLOCK;
     while (list->n_blocks > blocks_for(n_tokens))
         release(blocks, list->blocks[--list->n_blocks]);
+    for (size_t i = 0; i < blocks->n_open && n_tokens == 0 && had_tokens > 0; i++)
+        release(blocks, list->open[i]);
     list->n_tokens = n_tokens;
 }
 
@@ -102,8 +125,24 @@ void upg_kv_blocks_share(struct upg_kv_blocks *blocks, struct upg_kv_list *copy,
         blocks->refs[list->blocks[i]]++;
         copy->blocks[i] = list->blocks[i];
     }
+    for (size_t i = 0; i < blocks->n_open && list->n_tokens > 0; i++) {
+        blocks->refs[list->open[i]]++;
+        copy->open[i] = list->open[i];
+    }
     copy->n_blocks = list->n_blocks;
     copy->n_tokens = list->n_tokens;
+}
+
+/* Add the list's blocks to count[n_blocks]; false if a number is out of range. */
+static bool count_blocks(const struct upg_kv_blocks *blocks, const uint32_t *numbers, size_t n,
+                         uint32_t *count)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (numbers[i] >= blocks->n_blocks)
+            return false;
+        count[numbers[i]]++;
+    }
+    return true;
 }
 
 bool upg_kv_blocks_check(const struct upg_kv_blocks *blocks, const struct upg_kv_list *const *lists,
@@ -114,12 +153,11 @@ bool upg_kv_blocks_check(const struct upg_kv_blocks *blocks, const struct upg_kv
     bool good = count != NULL;
 
     for (size_t i = 0; good && i < n_lists; i++) {
-        good = lists[i]->n_blocks == blocks_for(lists[i]->n_tokens); /* (2) */
-        for (size_t j = 0; good && j < lists[i]->n_blocks; j++) {
-            good = lists[i]->blocks[j] < blocks->n_blocks;
-            if (good)
-                count[lists[i]->blocks[j]]++;
-        }
+        const size_t n_open = lists[i]->n_tokens > 0 ? blocks->n_open : 0; /* (5) */
+
+        good = lists[i]->n_blocks == blocks_for(lists[i]->n_tokens) && /* (2) */
+               count_blocks(blocks, lists[i]->blocks, lists[i]->n_blocks, count) &&
+               count_blocks(blocks, lists[i]->open, n_open, count);
     }
     for (size_t b = 0; good && b < blocks->n_blocks; b++) {
         good = count[b] == blocks->refs[b]; /* (1) */

@@ -7,42 +7,51 @@
 
 #include <stdbool.h>
 
-enum { UPG_KV_BLOCK = 32 }; /* tokens of a block */
+enum {
+    UPG_KV_BLOCK = 32,  /* tokens of a block */
+    UPG_KV_MAX_OPEN = 8 /* most open blocks of a list */
+};
 
 /* The allocator.  Memory lives in the arena that was given to upg_kv_blocks_init(). */
 struct upg_kv_blocks {
     uint32_t *refs;      /* [n_blocks] lists that hold the block */
     uint32_t *free_list; /* [n_blocks] the first n_free are the free blocks */
     size_t n_blocks, n_free;
+    size_t n_open; /* open blocks of each list that has tokens */
 };
 
-/* A sequence's part of the cache: position p lies in blocks[p / UPG_KV_BLOCK]. */
+/* A sequence's part of the cache: position p lies in blocks[p / UPG_KV_BLOCK].  Where the cache
+ * stores tokens inexactly, the exact ones of a partly filled last block are kept besides, in the
+ * list's open blocks. */
 struct upg_kv_list {
     uint32_t *blocks; /* [capacity], owned by the sequence */
     size_t n_blocks, n_tokens;
+    uint32_t open[UPG_KV_MAX_OPEN]; /* the first n_open are used, while n_tokens > 0 */
 };
 
-/* A block that must be copied before it is written (copy-on-write). */
-struct upg_kv_copy {
-    bool needed;
-    uint32_t from, to;
+/* Blocks that must be copied before they are written (copy-on-write). */
+struct upg_kv_copies {
+    size_t n;
+    uint32_t from[1 + UPG_KV_MAX_OPEN], to[1 + UPG_KV_MAX_OPEN];
 };
 
-/* n_blocks >= 1 free blocks.  UPG_ERR_MEMORY. */
-upg_status upg_kv_blocks_init(struct upg_kv_blocks *blocks, size_t n_blocks,
+/* n_blocks >= 1 free blocks; n_open <= UPG_KV_MAX_OPEN.  UPG_ERR_MEMORY. */
+upg_status upg_kv_blocks_init(struct upg_kv_blocks *blocks, size_t n_blocks, size_t n_open,
                               struct upg_arena *arena, upg_error *err);
 
 /* Blocks that a list takes from the free list when it grows to n_tokens. */
 size_t upg_kv_blocks_needed(const struct upg_kv_blocks *blocks, const struct upg_kv_list *list,
                             size_t n_tokens);
 
-/* Make positions [list->n_tokens, n_tokens) writable and set list->n_tokens.  The caller has seen
- * that upg_kv_blocks_needed() <= n_free.  If *copy is needed, the caller copies the contents.  New
- * blocks are list->blocks[*first_new ..]. */
+/* Make positions [list->n_tokens, n_tokens) and the open blocks writable, and set list->n_tokens.
+ * The caller has seen that upg_kv_blocks_needed() <= n_free, and copies the contents of *copies in
+ * their order.  New blocks are list->blocks[*first_new ..]. */
 void upg_kv_blocks_grow(struct upg_kv_blocks *blocks, struct upg_kv_list *list, size_t n_tokens,
-                        struct upg_kv_copy *copy, size_t *first_new);
+                        struct upg_kv_copies *copies, size_t *first_new);
 
-/* Forget positions from n_tokens on (n_tokens <= list->n_tokens). */
+/* Forget positions from n_tokens on (n_tokens <= list->n_tokens).  With open blocks a list that
+ * would end within another block than before loses that block as a whole, for its exact tokens are
+ * gone: list->n_tokens tells. */
 void upg_kv_blocks_truncate(struct upg_kv_blocks *blocks, struct upg_kv_list *list,
                             size_t n_tokens);
 

@@ -6,7 +6,6 @@
 #include "engine/kv_cache.h"
 
 #include "base/size.h"
-#include "codec/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,24 +23,45 @@ static uint8_t *side_of(const struct upg_kv_cache *cache, uint32_t block, size_t
     return block_of(cache, block) + index * cache->side_bytes;
 }
 
-static bool sizes(struct upg_kv_cache *cache, size_t n_tokens, size_t *n_blocks, size_t *n_bytes)
+/* An F16 side in the open blocks of a list: sides are dealt out to them in order, as many to each
+ * as fit. */
+static uint16_t *open_side(const struct upg_kv_cache *cache, const struct upg_kv_list *list,
+                           size_t layer, size_t head, size_t side)
 {
-    size_t n = 2, rounded;
+    const size_t index = 2 * (layer * cache->n_kv_heads + head) + side;
+    const size_t each = cache->block_bytes / cache->exact_bytes;
+    uint8_t *block = block_of(cache, list->open[index / each]);
+
+    return (uint16_t *)(void *)(block + index % each * cache->exact_bytes);
+}
+
+static bool sizes(struct upg_kv_cache *cache, size_t n_tokens, size_t *n_blocks, size_t *n_open)
+{
+    size_t n_sides, rounded;
 
     if (!upg_kv_side_bytes(cache->type, cache->head_dim, &cache->side_bytes) ||
-        !size_mul(n, cache->side_bytes, &n) || !size_mul(n, cache->n_kv_heads, &n) ||
-        !size_mul(n, cache->n_layers, &cache->block_bytes) ||
+        !size_mul(2, cache->n_kv_heads, &n_sides) ||
+        !size_mul(n_sides, cache->n_layers, &n_sides) ||
+        !size_mul(n_sides, cache->side_bytes, &cache->block_bytes) ||
         !size_round_up(n_tokens, UPG_KV_BLOCK, &rounded))
         return false;
-    *n_blocks = rounded / UPG_KV_BLOCK;
-    return size_mul(*n_blocks, cache->block_bytes, n_bytes);
+    *n_open = 0;
+    if (cache->type == UPG_KV_Q4) {
+        if (!upg_kv_side_bytes(UPG_KV_F16, cache->head_dim, &cache->exact_bytes))
+            return false;
+        if (cache->block_bytes < cache->exact_bytes) /* one layer with one head */
+            cache->block_bytes = cache->exact_bytes;
+        const size_t each = cache->block_bytes / cache->exact_bytes;
+        *n_open = (n_sides + each - 1) / each;
+    }
+    return size_add(rounded / UPG_KV_BLOCK, *n_open, n_blocks);
 }
 
 upg_status upg_kv_cache_init(struct upg_kv_cache *cache, upg_kv_type type, size_t n_layers,
                              size_t n_kv_heads, size_t head_dim, size_t n_tokens,
                              struct upg_arena *arena, upg_error *err)
 {
-    size_t n_blocks, n_bytes;
+    size_t n_blocks, n_open, n_bytes;
     upg_status status;
 
     cache->type = type;
@@ -53,11 +73,12 @@ upg_status upg_kv_cache_init(struct upg_kv_cache *cache, upg_kv_type type, size_
                         "KV cache: types q8 and q4 need heads of 64, 128 or 256 values, this "
                         "model's have %zu; use f16",
                         head_dim);
-    if (!sizes(cache, n_tokens, &n_blocks, &n_bytes))
+    if (!sizes(cache, n_tokens, &n_blocks, &n_open) ||
+        !size_mul(n_blocks, cache->block_bytes, &n_bytes))
         return upg_fail(err, UPG_ERR_ARGUMENT,
                         "KV cache: %zu tokens of %zu layers are more than the address space",
                         n_tokens, n_layers);
-    status = upg_kv_blocks_init(&cache->blocks, n_blocks, arena, err);
+    status = upg_kv_blocks_init(&cache->blocks, n_blocks, n_open, arena, err);
     if (status != UPG_OK)
         return status;
     cache->memory = aligned_alloc(UPG_CACHE_LINE, n_bytes); /* which divides the sides' sizes */
@@ -97,14 +118,14 @@ upg_status upg_kv_cache_grow(struct upg_kv_cache *cache, struct upg_kv_list *lis
                              upg_error *err)
 {
     const upg_status status = upg_kv_cache_check_room(cache, list, n_tokens, err);
-    struct upg_kv_copy copy;
+    struct upg_kv_copies copies;
     size_t first_new;
 
     if (status != UPG_OK)
         return status;
-    upg_kv_blocks_grow(&cache->blocks, list, n_tokens, &copy, &first_new);
-    if (copy.needed)
-        memcpy(block_of(cache, copy.to), block_of(cache, copy.from), cache->block_bytes);
+    upg_kv_blocks_grow(&cache->blocks, list, n_tokens, &copies, &first_new);
+    for (size_t i = 0; i < copies.n; i++)
+        memcpy(block_of(cache, copies.to[i]), block_of(cache, copies.from[i]), cache->block_bytes);
     for (size_t i = first_new; i < list->n_blocks; i++)
         memset(block_of(cache, list->blocks[i]), 0, cache->block_bytes);
     return UPG_OK;
@@ -126,16 +147,29 @@ void upg_kv_write(struct upg_kv_cache *cache, const struct upg_kv_list *list, si
 {
     const uint32_t block = list->blocks[pos / UPG_KV_BLOCK];
     const size_t token = pos % UPG_KV_BLOCK, n = cache->head_dim;
-    float rotated[2][UPG_SCALE_BLOCK];
 
-    if (upg_kv_is_coded(cache->type)) {
-        memcpy(rotated[0], key, n * sizeof *key);
-        memcpy(rotated[1], value, n * sizeof *value);
-        upg_hadamard(rotated[0], n);
-        upg_hadamard(rotated[1], n);
-        key = rotated[0];
-        value = rotated[1];
-    }
     upg_kv_store_key(cache->type, side_of(cache, block, layer, head, 0), n, token, key);
     upg_kv_store_value(cache->type, side_of(cache, block, layer, head, 1), n, token, value);
+}
+
+void upg_kv_write_open(struct upg_kv_cache *cache, const struct upg_kv_list *list, size_t layer,
+                       size_t head, size_t pos, const float *key, const float *value)
+{
+    const size_t token = pos % UPG_KV_BLOCK, n = cache->head_dim;
+
+    upg_kv_store_key(UPG_KV_F16, open_side(cache, list, layer, head, 0), n, token, key);
+    upg_kv_store_value(UPG_KV_F16, open_side(cache, list, layer, head, 1), n, token, value);
+}
+
+void upg_kv_read_open(const struct upg_kv_cache *cache, const struct upg_kv_list *list,
+                      size_t layer, size_t head, size_t n, uint16_t *keys, uint16_t *values)
+{
+    const uint16_t *from = open_side(cache, list, layer, head, 1);
+    const size_t head_dim = cache->head_dim;
+
+    memset(keys, 0, cache->exact_bytes);
+    memset(values, 0, cache->exact_bytes);
+    memcpy(keys, open_side(cache, list, layer, head, 0), n * head_dim * sizeof *keys);
+    for (size_t i = 0; i < head_dim; i++)
+        memcpy(values + i * UPG_KV_BLOCK, from + i * UPG_KV_BLOCK, n * sizeof *values);
 }

@@ -185,15 +185,15 @@ static void assert_cache_is_consistent(const struct fixture *f, upg_sequence *co
     assert_true(upg_kv_blocks_check(&f->engine->cache.blocks, lists, n));
 }
 
-static void forks_share_until_they_write(void **state)
+static void fork_and_write(upg_kv_type kv_type)
 {
+    const upg_engine_options options = options_of(UPG_COMPUTE_FAST, kv_type, 2);
     struct fixture f;
     upg_sequence *s[3];
     int32_t row[3][60]; /* what the three should hold */
     size_t n_free;
 
-    (void)state;
-    setup(&f, "gqa4", NULL);
+    setup(&f, "gqa4", &options);
     s[0] = new_sequence(f.engine);
     append(s[0], f.ids, 45, 0); /* a whole block and a part of one */
     n_free = f.engine->cache.blocks.n_free;
@@ -223,13 +223,20 @@ static void forks_share_until_they_write(void **state)
     teardown(&f);
 }
 
-static void truncated_sequence_goes_on_as_if_nothing_had_been(void **state)
+static void forks_share_until_they_write(void **state)
 {
-    const size_t kept[] = {0, 1, 31, 32, 33, 64, 70};
+    (void)state;
+    fork_and_write(UPG_KV_F32);
+    fork_and_write(UPG_KV_Q4);
+}
+
+static void truncate_and_go_on(upg_kv_type kv_type)
+{
+    const upg_engine_options options = options_of(UPG_COMPUTE_FAST, kv_type, 2);
+    const size_t kept[] = {0, 1, 31, 32, 33, 64, 66, 70};
     struct fixture f;
 
-    (void)state;
-    setup(&f, "partial_tied", NULL);
+    setup(&f, "partial_tied", &options);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         upg_sequence *s = new_sequence(f.engine), *fork;
         float *again, *alone;
@@ -254,6 +261,13 @@ static void truncated_sequence_goes_on_as_if_nothing_had_been(void **state)
     teardown(&f);
 }
 
+static void truncated_sequence_goes_on_as_if_nothing_had_been(void **state)
+{
+    (void)state;
+    truncate_and_go_on(UPG_KV_F32);
+    truncate_and_go_on(UPG_KV_Q4);
+}
+
 /* Stops at the call that its context counts down to. */
 static int stop_later(void *context, const char *stage, uint64_t done, uint64_t total)
 {
@@ -264,12 +278,12 @@ static int stop_later(void *context, const char *stage, uint64_t done, uint64_t 
     return (*left)-- == 0;
 }
 
-static void cancelled_append_leaves_the_sequence_as_it_was(void **state)
+static void cancel_and_go_on(upg_kv_type kv_type)
 {
+    const upg_engine_options options = options_of(UPG_COMPUTE_FAST, kv_type, 2);
     struct fixture f;
 
-    (void)state;
-    setup(&f, "gqa4", NULL);
+    setup(&f, "gqa4", &options);
     f.engine->chunk_rows = 20;
     for (size_t n_chunks = 0; n_chunks < 4; n_chunks++) {
         upg_sequence *s = new_sequence(f.engine);
@@ -291,6 +305,13 @@ static void cancelled_append_leaves_the_sequence_as_it_was(void **state)
         upg_sequence_free(s);
     }
     teardown(&f);
+}
+
+static void cancelled_append_leaves_the_sequence_as_it_was(void **state)
+{
+    (void)state;
+    cancel_and_go_on(UPG_KV_F32);
+    cancel_and_go_on(UPG_KV_Q4);
 }
 
 static void appending_what_cannot_be_changes_nothing(void **state)
