@@ -1,0 +1,22 @@
+#include "kernels/neon/neon.h"
+
+#include "kernels/chunk.h"
+
+void upg_kernels_fill_neon_base(struct upg_kernels *kernels)
+{
+    kernels->scratch_bytes = sizeof(struct upg_batch_scratch);
+    kernels->matmul_f32 = upg_matmul_f32_neon;
+    kernels->matmul_bf16 = upg_matmul_bf16_neon;
+    kernels->matmul_f16 = upg_matmul_f16_neon;
+    kernels->matmul_i8_rows = upg_matmul_i8_rows_neon;
+    kernels->rms_norm = upg_rms_norm_neon;
+    kernels->silu_gate = upg_silu_gate_neon;
+    kernels->rotate_quantize = upg_rotate_quantize_neon;
+    kernels->packed_matmul = upg_packed_matmul_neon_base;
+    kernels->transform_out = upg_transform_out_neon;
+}
+
+void upg_kernels_fill_neon_dotprod(struct upg_kernels *kernels)
+{
+    kernels->packed_matmul = upg_packed_matmul_neon_dotprod;
+}
