@@ -17,6 +17,10 @@ enum { DEFAULT_ALIGNMENT = 32, MIN_ALIGNMENT = 8, MAX_ALIGNMENT = 1 << 30 };
  * (name length, one character, number of dimensions, one of them, type, offset). */
 enum { MIN_ENTRY_BYTES = 8 + 1 + 4 + 1, MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8 };
 
+/* Of an array whose elements have no fixed length: no vocabulary has more; a text is at least its
+ * length. */
+enum { MAX_ELEMENTS = 1 << 24, MIN_ELEMENT_BYTES = 8 };
+
 /* Bytes of a value; 0 for those that say it themselves. */
 static const size_t value_bytes[UPG_GGUF_N_TYPES] = {
     [UPG_GGUF_U8] = 1,  [UPG_GGUF_I8] = 1,  [UPG_GGUF_U16] = 2, [UPG_GGUF_I16] = 2,
@@ -152,6 +156,18 @@ static void check_bools(struct cursor *c, const uint8_t *bytes, size_t n)
                                  bytes[i]);
 }
 
+/* Elements of varying length are stepped over one by one, so their number is checked first. */
+static void check_n_elements(struct cursor *c, size_t n)
+{
+    const size_t room = (c->n_bytes - c->at) / MIN_ELEMENT_BYTES;
+
+    if (c->status == UPG_OK && (n > MAX_ELEMENTS || n > room))
+        c->status = upg_fail(c->err, UPG_ERR_FORMAT,
+                             "%s: %s: cannot list %zu values: there is room for %zu, and upg reads "
+                             "at most %d; the file is cut off or damaged: download it again",
+                             c->path, c->field, n, room, MAX_ELEMENTS);
+}
+
 /* Step over a value of this type and say where it is.  The time is linear in the bytes passed:
  * every element takes at least one. */
 static void take_value(struct cursor *c, enum upg_gguf_type type, int depth,
@@ -176,6 +192,7 @@ static void take_value(struct cursor *c, enum upg_gguf_type type, int depth,
     value->bytes = c->bytes + c->at;
     if (value_bytes[type] == 0) {
         struct upg_gguf_value element;
+        check_n_elements(c, value->n);
         for (size_t i = 0; i < value->n && c->status == UPG_OK; i++)
             take_value(c, type, depth + 1, &element);
         return;
