@@ -200,7 +200,8 @@ def test_weights_that_are_no_numbers_are_refused_by_name(compress, tmp_path, val
 def test_shapes_that_need_padding(upg, compress, folder, tmp_path, config):
     checkpoint.write(tmp_path / "model", **config)
     compress(tmp_path / "a.upg", "--bpw", "4.9", source=tmp_path / "model")
-    done = upg("eval", tmp_path / "a.upg", folder / "text.txt", "--ref", tmp_path / "model", "--max-tokens", "500", "--json")
+    done = upg("eval", tmp_path / "a.upg", folder / "text.txt", "--ref", tmp_path / "model", "--max-tokens", "500",
+               "--json")
     assert json.loads(done.stdout)[0]["kld_mean"] < 0.05
 
 

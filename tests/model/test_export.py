@@ -1,5 +1,6 @@
 """upg export: what is written is what was read, for the packages of others and for upg itself."""
 import json
+import resource
 
 import checkpoint
 import numpy as np
@@ -40,7 +41,8 @@ def export(upg, *args):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("config", [{}, LONG_ROPE, LLAMA, {**LLAMA, **WIDTH_576}], ids=["phi3", "longrope", "llama", "576"])
+@pytest.mark.parametrize("config", [{}, LONG_ROPE, LLAMA, {**LLAMA, **WIDTH_576}],
+                         ids=["phi3", "longrope", "llama", "576"])
 def test_a_checkpoint_comes_back_bit_for_bit(upg, tmp_path, config):
     original = {name: checkpoint.to_bf16(x) for name, x in checkpoint.write(tmp_path / "a", **config).items()}
     export(upg, tmp_path / "a", tmp_path / "b")
@@ -54,7 +56,8 @@ def test_a_checkpoint_comes_back_bit_for_bit(upg, tmp_path, config):
         assert (tmp_path / folder / "generation_config.json").exists()
     want = logits(upg, tmp_path / "a", tmp_path / "a.npy")
     assert np.array_equal(want, logits(upg, tmp_path / "b", tmp_path / "b.npy"))
-    ids = [upg("tokenize", tmp_path / m, "the tin <|im_end|>", "--parse-special").stdout for m in ("a", "b", "c.gguf", "d")]
+    ids = [upg("tokenize", tmp_path / model, "the tin <|im_end|>", "--parse-special").stdout
+           for model in ("a", "b", "c.gguf", "d")]
     assert ids[0] and len(set(ids)) == 1
 
 
@@ -94,7 +97,7 @@ def test_a_compressed_model_means_the_same_everywhere(upg, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text(checkpoint.TEXT)
     done = upg("compress", tmp_path / "a", tmp_path / "a.upg", "--ratio", "6", "--effort", "fast", "--tune-steps", "1",
-               "--calibration", text)
+               "--threads", "1", "--calibration", text)
     assert done.returncode == 0, done.stderr
     export(upg, tmp_path / "a.upg", tmp_path / "b")
     export(upg, tmp_path / "a.upg", tmp_path / "b.gguf", "--format", "gguf", "--threads", "1")
@@ -113,7 +116,7 @@ def test_nothing_is_overwritten_and_nothing_left_behind(upg, tmp_path):
     assert done.returncode == 2 and "is there already" in done.stderr
     for destination, format_ in (("c", "hf"), ("c.gguf", "gguf")):
         done = upg("export", tmp_path / "a", tmp_path / destination, "--format", format_,
-                   preexec_fn=lambda: __import__("resource").setrlimit(__import__("resource").RLIMIT_FSIZE, (99999, 99999)))
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (99999, 99999)))
         assert done.returncode == 4 and "too large" in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
     (tmp_path / "c.part").mkdir()
