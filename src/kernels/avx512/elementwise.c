@@ -6,7 +6,7 @@
 
 static __mmask16 mask_of(size_t n)
 {
-    return n >= 16 ? 0xFFFF : (__mmask16)((1U << n) - 1);
+    return (__mmask16)(n >= 16 ? 0xFFFFU : (1U << n) - 1);
 }
 
 void upg_rms_norm_avx512(float *out, const float *x, const float *weight, size_t n, float eps)

@@ -82,7 +82,7 @@ INLINE void rotate_in(const float *x, size_t n_given, const __mmask16 *signs, fl
 
     for (size_t i = 0; i < n_vectors; i++) {
         const size_t left = n_given > i * LANES ? n_given - i * LANES : 0;
-        const __mmask16 mask = left >= LANES ? 0xFFFF : (__mmask16)((1U << left) - 1);
+        const __mmask16 mask = (__mmask16)(left >= LANES ? 0xFFFFU : (1U << left) - 1);
         v[i] = flip(_mm512_maskz_loadu_ps(mask, x + i * LANES), signs[i]);
     }
     hadamard(v, n_vectors);
