@@ -46,7 +46,7 @@ static bool sizes(struct upg_kv_cache *cache, size_t n_tokens, size_t *n_blocks,
         !size_round_up(n_tokens, UPG_KV_BLOCK, &rounded))
         return false;
     *n_open = 0;
-    if (cache->type == UPG_KV_Q4) {
+    if (upg_kv_is_coded(cache->type)) {
         if (!upg_kv_side_bytes(UPG_KV_F16, cache->head_dim, &cache->exact_bytes))
             return false;
         if (cache->block_bytes < cache->exact_bytes) /* one layer with one head */

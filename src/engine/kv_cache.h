@@ -5,11 +5,11 @@
  * probabilities are both products of a row-major matrix with a vector, which is what the kernel
  * table has.
  *
- * In Q4 a token attends to the block that it lies in as if the cache were F16, and to the blocks
- * before it by their codes: what was said last weighs most.  (On a trained 24.6 M model that takes
- * four fifths of Q4's divergence away.)  The rule is one of positions alone, so it holds for
- * prompts in chunks as well as for single tokens.  The exact tokens of a sequence's last block are
- * kept in its open blocks, whose memory holds the F16 sides of all layers and heads. */
+ * In coded types (Q8, Q4) a token attends to the block that it lies in as if the cache were F16, and
+ * to the blocks before it by their codes: what was said last weighs most.  On a trained 24.6 M model
+ * that takes four fifths of the divergence away.  The rule is one of positions alone, so it holds
+ * for prompts in chunks as well as for single tokens.  The exact tokens of a sequence's last block
+ * are kept in its open blocks, whose memory holds the F16 sides of all layers and heads. */
 #ifndef UPG_ENGINE_KV_CACHE_H
 #define UPG_ENGINE_KV_CACHE_H
 
@@ -55,7 +55,7 @@ const void *upg_kv_values(const struct upg_kv_cache *cache, uint32_t block, size
 void upg_kv_write(struct upg_kv_cache *cache, const struct upg_kv_list *list, size_t layer,
                   size_t head, size_t pos, const float *key, const float *value);
 
-/* With open blocks only (Q4). */
+/* Whether the cache has open blocks; the two functions below need them. */
 static inline bool upg_kv_has_open(const struct upg_kv_cache *cache)
 {
     return cache->blocks.n_open > 0;

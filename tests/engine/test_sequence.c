@@ -227,6 +227,7 @@ static void forks_share_until_they_write(void **state)
 {
     (void)state;
     fork_and_write(UPG_KV_F32);
+    fork_and_write(UPG_KV_Q8);
     fork_and_write(UPG_KV_Q4);
 }
 
@@ -265,6 +266,7 @@ static void truncated_sequence_goes_on_as_if_nothing_had_been(void **state)
 {
     (void)state;
     truncate_and_go_on(UPG_KV_F32);
+    truncate_and_go_on(UPG_KV_Q8);
     truncate_and_go_on(UPG_KV_Q4);
 }
 
@@ -311,6 +313,7 @@ static void cancelled_append_leaves_the_sequence_as_it_was(void **state)
 {
     (void)state;
     cancel_and_go_on(UPG_KV_F32);
+    cancel_and_go_on(UPG_KV_Q8);
     cancel_and_go_on(UPG_KV_Q4);
 }
 
