@@ -90,7 +90,7 @@ static const struct command logits = {
         "i. They are not normalised. OUT.npy appears when it is complete; - is standard output.",
     .operands = {"[MODEL] OUT.npy", .model = true, .min = 1, .max = 1, .kind = OPERAND_FILES},
     .groups = (const struct option_group *const[]){&text_group, &logits_group, &machine_group,
-                                                   &cache_group, &output_group, NULL},
+                                                   &exact_cache_group, &output_group, NULL},
     .examples =
         (const struct example[]){
             {"Of a text", "upg logits phi-4.upg out.npy -p 'The capital of Italy is'"},

@@ -11,6 +11,18 @@
 #include <stdbool.h>
 #include <string.h>
 
+enum { DEFAULT_WINDOW = 512 };
+
+/* The window's tokens: as asked for, else 512 or what the model was made for. */
+static size_t window_of(const struct opened *opened, const struct settings *settings)
+{
+    const size_t of_model = opened->info.context;
+
+    if (settings->context > 0)
+        return (size_t)settings->context;
+    return of_model < DEFAULT_WINDOW ? of_model : DEFAULT_WINDOW;
+}
+
 static upg_status evaluate_file(upg_evaluation *result, const char *path,
                                 const struct opened *opened, const struct opened *reference,
                                 const struct settings *settings, upg_error *err)
@@ -25,7 +37,7 @@ static upg_status evaluate_file(upg_evaluation *result, const char *path,
         return status;
     progress_begin(&progress, slash ? slash + 1 : path, wants_progress(settings));
     upg_evaluate_options_defaults(&options);
-    options.context = (size_t)settings->context;
+    options.context = window_of(opened, settings);
     options.stride = (size_t)settings->stride;
     options.max_tokens = (size_t)settings->max_tokens;
     options.parse_special = settings->parse_special;
@@ -131,11 +143,11 @@ upg_status eval_command(const struct settings *settings, upg_error *err)
     upg_status status = open_model(&opened, settings->model, settings, err);
 
     if (status == UPG_OK)
-        status = open_engine(&opened, (size_t)settings->context, settings, err);
+        status = open_engine(&opened, window_of(&opened, settings), settings, err);
     if (status == UPG_OK && settings->reference_model)
         status = open_model(&reference, settings->reference_model, settings, err);
     if (status == UPG_OK && settings->reference_model)
-        status = open_engine(&reference, (size_t)settings->context, settings, err);
+        status = open_engine(&reference, window_of(&opened, settings), settings, err);
     if (status == UPG_OK)
         status = evaluate_files(&opened, &reference, settings, err);
     opened_close(&reference);

@@ -100,6 +100,12 @@ upg_status text_of_settings(struct text *text, const struct settings *settings, 
     const int n_given =
         (settings->prompt != NULL) + (settings->prompt_file != NULL) + (word != NULL);
 
+    if (n_given == 0 && settings->model)
+        return fail(
+            err, UPG_ERR_ARGUMENT,
+            "no text is given ('%s' was taken as the model); say -p TEXT, -f FILE, or - for "
+            "standard input",
+            settings->model);
     if (n_given == 0)
         return fail(err, UPG_ERR_ARGUMENT,
                     "no text is given; say -p TEXT, -f FILE, or - for standard input");

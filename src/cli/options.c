@@ -98,25 +98,29 @@ const struct option_group machine_group = GROUP("Machine", machine_options);
 static const struct choice kv_types[] = {
     {"f16", UPG_KV_F16}, {"q8", UPG_KV_Q8}, {"q4", UPG_KV_Q4}, {"f32", UPG_KV_F32}, {NULL, 0}};
 
-static const struct option_spec cache_options[] = {
-    {.name = "ctx",
-     .letter = 'c',
-     .kind = OPTION_COUNT,
-     .field = FIELD(context),
-     .argument = "N",
-     .fallback = "0",
-     .max = MAX_TOKENS,
-     .help = "tokens that prompt and answer may have together; 0: what the model was made for, at "
-             "most 4096"},
-    {.name = "kv",
-     .kind = OPTION_CHOICE,
-     .field = FIELD(kv_type),
-     .argument = "TYPE",
-     .fallback = "f16",
-     .choices = kv_types,
-     .help = "how keys and values of earlier tokens are kept; q8 takes half of f16's memory, q4 a "
-             "quarter, and both a little accuracy"}};
+#define KV_OPTION(type)                                                                            \
+    {                                                                                              \
+        .name = "kv", .kind = OPTION_CHOICE, .field = FIELD(kv_type), .argument = "TYPE",          \
+        .fallback = type, .choices = kv_types,                                                     \
+        .help =                                                                                    \
+            "how keys and values of earlier tokens are kept; q8 takes half of f16's memory, q4 "   \
+            "a quarter, and both a little accuracy"                                                \
+    }
+#define CTX_OPTION                                                                                 \
+    {                                                                                              \
+        .name = "ctx", .letter = 'c', .kind = OPTION_COUNT, .field = FIELD(context),               \
+        .argument = "N", .fallback = "0", .max = MAX_TOKENS,                                       \
+        .help =                                                                                    \
+            "tokens that prompt and answer may have together; 0: what the model was made for, "    \
+            "at most 4096"                                                                         \
+    }
+
+static const struct option_spec cache_options[] = {CTX_OPTION, KV_OPTION("f16")};
 const struct option_group cache_group = GROUP("Memory", cache_options);
+
+/* Where numbers are compared with other programs', nothing is rounded unless it is asked for. */
+static const struct option_spec exact_cache_options[] = {CTX_OPTION, KV_OPTION("f32")};
+const struct option_group exact_cache_group = GROUP("Memory", exact_cache_options);
 
 static const struct option_spec text_options[] = {
     {.name = "prompt",
@@ -276,10 +280,9 @@ static const struct option_spec eval_options[] = {
      .kind = OPTION_COUNT,
      .field = FIELD(context),
      .argument = "C",
-     .fallback = "512",
-     .min = 1,
+     .fallback = "0",
      .max = MAX_TOKENS,
-     .help = "input tokens of a window"},
+     .help = "input tokens of a window; 0: 512, or what the model was made for where that is less"},
     {.name = "stride",
      .kind = OPTION_COUNT,
      .field = FIELD(stride),
@@ -296,14 +299,7 @@ static const struct option_spec eval_options[] = {
      .max = MAX_TOKENS,
      .help = "most predictions in a file; 0: all"},
     PARSE_SPECIAL_OPTION,
-    {.name = "kv",
-     .kind = OPTION_CHOICE,
-     .field = FIELD(kv_type),
-     .argument = "TYPE",
-     .fallback = "f16",
-     .choices = kv_types,
-     .help = "how keys and values of earlier tokens are kept; q8 takes half of f16's memory, q4 a "
-             "quarter, and both a little accuracy"}};
+    KV_OPTION("f16")};
 const struct option_group eval_group = GROUP("Measurement", eval_options);
 
 static const struct option_spec size_options[] = {

@@ -4,22 +4,23 @@
 
 #include "cli/command.h"
 
-extern const struct option_group help_group;     /* --help */
-extern const struct option_group json_group;     /* --json, --help */
-extern const struct option_group output_group;   /* --json, --quiet, --verbose, --log, --help */
-extern const struct option_group machine_group;  /* --threads, --device, --compute */
-extern const struct option_group cache_group;    /* --ctx, --kv */
-extern const struct option_group text_group;     /* -p, -f, --parse-special */
-extern const struct option_group run_group;      /* --chat, --no-chat, --system */
-extern const struct option_group chat_group;     /* --system */
-extern const struct option_group sampling_group; /* -n, --temperature, ... */
-extern const struct option_group logits_group;   /* --ids */
-extern const struct option_group tokenize_group; /* --decode, --jsonl */
-extern const struct option_group eval_group;     /* --ref, --ctx, --stride, ... */
-extern const struct option_group size_group;     /* --ratio, --bpw, --size */
-extern const struct option_group compress_group; /* --calibration, --effort, ... */
-extern const struct option_group export_group;   /* --format, --threads */
-extern const struct option_group synth_group;    /* --shape, --format, --layers, ... */
-extern const struct option_group manual_group;   /* --man */
+extern const struct option_group help_group;        /* --help */
+extern const struct option_group json_group;        /* --json, --help */
+extern const struct option_group output_group;      /* --json, --quiet, --verbose, --log, --help */
+extern const struct option_group machine_group;     /* --threads, --device, --compute */
+extern const struct option_group cache_group;       /* --ctx, --kv */
+extern const struct option_group exact_cache_group; /* the same, --kv f32 by default */
+extern const struct option_group text_group;        /* -p, -f, --parse-special */
+extern const struct option_group run_group;         /* --chat, --no-chat, --system */
+extern const struct option_group chat_group;        /* --system */
+extern const struct option_group sampling_group;    /* -n, --temperature, ... */
+extern const struct option_group logits_group;      /* --ids */
+extern const struct option_group tokenize_group;    /* --decode, --jsonl */
+extern const struct option_group eval_group;        /* --ref, --ctx, --stride, ... */
+extern const struct option_group size_group;        /* --ratio, --bpw, --size */
+extern const struct option_group compress_group;    /* --calibration, --effort, ... */
+extern const struct option_group export_group;      /* --format, --threads */
+extern const struct option_group synth_group;       /* --shape, --format, --layers, ... */
+extern const struct option_group manual_group;      /* --man */
 
 #endif
