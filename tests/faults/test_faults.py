@@ -63,7 +63,9 @@ class Runner:
     def run(self, fault):
         for path in [self.report, *self.files.iterdir()]:
             path.unlink(missing_ok=True)
-        env = dict(os.environ, LD_PRELOAD=str(self.library), UPG_FAULT=fault, UPG_FAULT_REPORT=str(self.report))
+        # OpenBLAS starts threads when it is loaded, which come and go with memory of their own: not ours to count.
+        env = dict(os.environ, LD_PRELOAD=str(self.library), UPG_FAULT=fault, UPG_FAULT_REPORT=str(self.report),
+                   OPENBLAS_NUM_THREADS="1")
         done = subprocess.run(self.command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
         n_calls, n_failed, n_live = struct.unpack("3q", self.report.read_bytes())
         files = {path.name: path.read_bytes() for path in self.files.iterdir()}
