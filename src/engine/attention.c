@@ -140,8 +140,7 @@ static struct sides load_own_block(const struct upg_attention *a, const struct q
     const size_t end = first->pos + tile->n_rows;
     const size_t n_open = step_pos > begin ? step_pos - begin : 0;
 
-    upg_kv_read_open(cache, first->list, layer, kv_head, n_open, (uint16_t *)t->keys,
-                     (uint16_t *)t->values);
+    upg_kv_read_open(cache, first->list, layer, kv_head, n_open, t->keys, t->values);
     for (size_t pos = begin + n_open; pos < end; pos++) {
         const size_t row = tile->first + pos - first->pos;
         const float *k = qkv.rows + row * qkv.stride + (a->n_heads + kv_head) * cache->head_dim;

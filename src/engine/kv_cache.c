@@ -162,14 +162,14 @@ void upg_kv_write_open(struct upg_kv_cache *cache, const struct upg_kv_list *lis
 }
 
 void upg_kv_read_open(const struct upg_kv_cache *cache, const struct upg_kv_list *list,
-                      size_t layer, size_t head, size_t n, uint16_t *keys, uint16_t *values)
+                      size_t layer, size_t head, size_t n, void *keys, void *values)
 {
     const uint16_t *from = open_side(cache, list, layer, head, 1);
     const size_t head_dim = cache->head_dim;
 
     memset(keys, 0, cache->exact_bytes);
     memset(values, 0, cache->exact_bytes);
-    memcpy(keys, open_side(cache, list, layer, head, 0), n * head_dim * sizeof *keys);
+    memcpy(keys, open_side(cache, list, layer, head, 0), n * head_dim * sizeof *from);
     for (size_t i = 0; i < head_dim; i++)
-        memcpy(values + i * UPG_KV_BLOCK, from + i * UPG_KV_BLOCK, n * sizeof *values);
+        memcpy((uint16_t *)values + i * UPG_KV_BLOCK, from + i * UPG_KV_BLOCK, n * sizeof *from);
 }

@@ -68,6 +68,6 @@ void upg_kv_write_open(struct upg_kv_cache *cache, const struct upg_kv_list *lis
 /* Copy the first n tokens of the open blocks to F16 sides keys[UPG_KV_BLOCK, head_dim] and
  * values[head_dim, UPG_KV_BLOCK]; the tokens behind them become 0. */
 void upg_kv_read_open(const struct upg_kv_cache *cache, const struct upg_kv_list *list,
-                      size_t layer, size_t head, size_t n, uint16_t *keys, uint16_t *values);
+                      size_t layer, size_t head, size_t n, void *keys, void *values);
 
 #endif
