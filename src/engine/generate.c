@@ -24,7 +24,7 @@ void upg_generation_clear(upg_generation *generation)
 /* An answer in the making. */
 struct generator {
     upg_sequence *sequence;
-    const upg_tokenizer *tokenizer;
+    const upg_tokenizer *tokenizer; /* NULL: the model has none, and answers are ids without text */
     upg_generate_options options;
     struct upg_sampler *sampler;
     upg_detokenizer detokenizer;
@@ -129,9 +129,11 @@ static upg_status generate_token(struct generator *g, upg_error *err)
         return status;
     upg_sampler_see_answer(g->sampler, id);
     upg_sequence_push(g->sequence, id);
-    upg_token_bytes(g->tokenizer, id, 1, &bytes, &n_bytes);
-    if (n_bytes > 0)
-        status = feed_text(g, bytes, n_bytes, err);
+    if (g->tokenizer) {
+        upg_token_bytes(g->tokenizer, id, 1, &bytes, &n_bytes);
+        if (n_bytes > 0)
+            status = feed_text(g, bytes, n_bytes, err);
+    }
     if (g->options.max_tokens > 0 && g->ids.n >= g->options.max_tokens)
         finish(g, UPG_FINISH_LENGTH);
     return status;
@@ -161,7 +163,7 @@ static void ban_ids_without_token(struct generator *g)
 {
     const size_t n_vocab = g->sequence->engine->model->config.n_vocab;
 
-    for (size_t id = 0; id < n_vocab; id++) {
+    for (size_t id = 0; id < n_vocab && g->tokenizer; id++) {
         const char *bytes;
         size_t n_bytes;
 
@@ -176,6 +178,9 @@ static upg_status prepare(struct generator *g, const int32_t *prompt, size_t n_p
 {
     upg_status status = upg_stop_text_check(&g->stop, err);
 
+    if (status == UPG_OK && g->stop.n_stop > 0 && !g->tokenizer)
+        status = upg_fail(err, UPG_ERR_ARGUMENT, "stop: %s has no tokenizer to find strings with",
+                          g->sequence->engine->model->path);
     if (status == UPG_OK)
         status = upg_sampler_new(&g->sampler, &g->options.sampling,
                                  g->sequence->engine->model->config.n_vocab, err);

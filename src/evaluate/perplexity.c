@@ -43,6 +43,9 @@ static upg_status complete_options(upg_evaluate_options *o, const upg_engine *en
     const size_t most =
         reference && reference->context < engine->context ? reference->context : engine->context;
 
+    if (!engine->model->tokenizer)
+        return upg_fail(err, UPG_ERR_ARGUMENT, "%s: has no tokenizer, so it cannot read a text",
+                        engine->model->path);
     if (o->context == 0)
         o->context = 512;
     if (o->stride == 0)

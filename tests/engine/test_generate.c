@@ -99,6 +99,31 @@ static void greedy_answer_is_the_official_one_up_to_ids_without_token(void **sta
     teardown(&f);
 }
 
+static void model_without_tokenizer_answers_in_ids(void **state)
+{
+    const char *stop[] = {"x"};
+    upg_generate_options options = sampled(64, 0);
+    struct fixture f;
+    upg_generation generation, refused = {0};
+
+    (void)state;
+    setup(&f, 0);
+    upg_tokenizer_free(f.golden.model.tokenizer);
+    f.golden.model.tokenizer = NULL;
+    options.sampling.n_logit_bias = 0;
+    generation = answer(&f, &options);
+    assert_int_equal(generation.ids.n, f.n_expected);
+    assert_memory_equal(generation.ids.ids, f.expected, f.n_expected * sizeof(int32_t));
+    assert_string_equal(generation.text, "");
+    upg_generation_clear(&generation);
+    options.stop = stop;
+    options.n_stop = 1;
+    assert_fails(upg_generate(f.sequence, f.prompt, 1, &options, &refused, &f.err),
+                 UPG_ERR_ARGUMENT, f.err, "no tokenizer");
+    upg_generation_clear(&refused);
+    teardown(&f);
+}
+
 static void ids_without_token_are_never_drawn(void **state)
 {
     const upg_generate_options options = sampled(400, 50); /* nearly uniform over 257 of 320 ids */
@@ -354,6 +379,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy_answer_is_the_official_one_up_to_ids_without_token),
+        cmocka_unit_test(model_without_tokenizer_answers_in_ids),
         cmocka_unit_test(ids_without_token_are_never_drawn),
         cmocka_unit_test(same_seed_same_text),
         cmocka_unit_test(stop_id_ends_the_answer_and_is_no_part_of_it),

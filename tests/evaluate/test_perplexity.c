@@ -219,6 +219,8 @@ static void what_cannot_be_is_refused(void **state)
                  f.err, "1 tokens");
     assert_fails(upg_evaluate(f.engine, other_vocabulary, text, N_TEXT, &options, &e, &f.err),
                  UPG_ERR_ARGUMENT, f.err, "of 300");
+    assert_fails(upg_evaluate(other_vocabulary, NULL, text, N_TEXT, &options, &e, &f.err),
+                 UPG_ERR_ARGUMENT, f.err, "no tokenizer");
     options.progress = stop_at_the_second_window;
     assert_fails(upg_evaluate(f.engine, NULL, text, N_TEXT, &options, &e, &f.err),
                  UPG_ERR_CANCELLED, f.err, "32 of 68");
