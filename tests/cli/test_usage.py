@@ -90,7 +90,7 @@ def test_help_explains_every_option(upg, command):
     (["tokenize", "--decode", "-p", "1 two"], "'two' is no token id"),
     (["tokenize", "--decode", "-p", "99999999"], "not in the vocabulary"),
     (["eval"], "something is missing"),
-    (["eval", "x", "--ctx", "0"], "out of range"),
+    (["eval", "x", "--ctx", "99999999999"], "out of range"),
     (["compress", "x"], "something is missing"),
     (["compress", "x", "y", "--ratio", "8", "--size", "1MB"], "several"),
     (["compress", "x", "y", "--size", "5.4GiBi"], "a size like"),
