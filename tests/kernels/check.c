@@ -29,6 +29,11 @@ void check_failed(struct check *check, const char *format, ...)
     printf("\n");
 }
 
+size_t n_cases(const struct check *check, size_t n)
+{
+    return (n * check->percent + 99) / 100;
+}
+
 const char *data_name(enum data data)
 {
     static const char *const names[N_DATA] = {"random", "zero", "extreme", "alternating"};

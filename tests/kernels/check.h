@@ -10,6 +10,7 @@ struct check {
     const char *kernel; /* name of the one under test */
     char where[200];    /* the case: sizes, data */
     struct upg_random random;
+    size_t percent; /* of the usual number of random cases: emulators are slow */
     int n_failures;
 };
 
@@ -27,6 +28,9 @@ void check_case(struct check *check, const char *format, ...);
 __attribute__((format(printf, 2, 3)))
 #endif
 void check_failed(struct check *check, const char *format, ...);
+
+/* How many of n random cases to run. */
+size_t n_cases(const struct check *check, size_t n);
 
 const char *data_name(enum data data);
 

@@ -24,7 +24,7 @@ void check_rms_norm(struct check *check)
     guarded_init(&in, MOST * sizeof(float));
     guarded_init(&weights, MOST * sizeof(float));
     guarded_init(&results, MOST * sizeof(float));
-    for (int i = 0; i < N_CASES; i++) {
+    for (size_t i = 0; i < n_cases(check, N_CASES); i++) {
         const enum data data = (enum data)(i % N_DATA);
         const size_t n = (size_t)random_int(check, 1, i % 3 ? 70 : MOST);
         const float eps = 1e-5F;
@@ -101,7 +101,7 @@ void check_silu_gate(struct check *check)
     guarded_init(&gates, MOST * sizeof(float));
     guarded_init(&ups, MOST * sizeof(float));
     guarded_init(&results, MOST * sizeof(float));
-    for (int i = 0; i < N_CASES; i++) {
+    for (size_t i = 0; i < n_cases(check, N_CASES); i++) {
         const enum data data = (enum data)(i % N_DATA);
         const size_t n = (size_t)random_int(check, 1, i % 3 ? 70 : MOST);
         float *gate = guarded_place(&gates, n, sizeof *gate, 4);

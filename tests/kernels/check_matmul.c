@@ -253,7 +253,7 @@ static void check_plain(struct check *check, const struct plain *plain)
     guarded_init(&buffers.row_scale, MOST_ROWS * sizeof(float));
     guarded_init(&buffers.x, (size_t)MOST_TOKENS * (MOST_COLS + 3) * sizeof(float));
     guarded_init(&buffers.y, (size_t)MOST_TOKENS * (MOST_ROWS + 3) * sizeof(float));
-    for (int i = 0; i < N_SHAPES; i++) {
+    for (size_t i = 0; i < n_cases(check, N_SHAPES); i++) {
         const struct shape shape = random_shape(check);
         check_shape(check, plain, &buffers, &shape, true, DATA_RANDOM);
         for (enum data data = 0; data < N_DATA; data++)

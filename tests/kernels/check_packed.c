@@ -3,13 +3,18 @@
 
 #include "base/half.h"
 #include "guarded.h"
+#include "kernels/chunk.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_COLS = 1600, MOST_ROWS = 512, MOST_TOKENS = 70 };
+enum {
+    MOST_COLS = 1600,
+    MOST_ROWS = 512,
+    MOST_TOKENS = UPG_PASS_TOKENS + 40 /* more than tiers multiply in one pass */
+};
 
 /* Quantized rows of one case, each array guarded. */
 struct q8_buffers {
@@ -85,7 +90,7 @@ void check_rotate_quantize(struct check *check)
     q8_init(&expected_buffers);
     q8_init(&got_buffers);
     guarded_init(&in, (size_t)MOST_TOKENS * (MOST_COLS + 3) * sizeof(float));
-    for (int i = 0; i < N_CASES; i++) {
+    for (size_t i = 0; i < n_cases(check, N_CASES); i++) {
         const enum data data = (enum data)(i / 2 % N_DATA);
         const size_t padded = (size_t)UPG_COL_UNIT * (size_t)random_int(check, 1, 25);
         const size_t n_cols = padded - (size_t)random_int(check, 0, UPG_COL_UNIT - 1);
@@ -127,7 +132,7 @@ void check_transform_out(struct check *check)
     struct guarded buffer;
 
     guarded_init(&buffer, sizeof expected);
-    for (int i = 0; i < N_CASES; i++) {
+    for (size_t i = 0; i < n_cases(check, N_CASES); i++) {
         const enum data data = (enum data)(i % N_DATA);
         const size_t n = (size_t)UPG_COL_UNIT * (size_t)random_int(check, 1, 25);
         const uint64_t seed = upg_random_u64(&check->random);
@@ -285,11 +290,29 @@ static void check_against_codec(struct check *check)
     matrix_clear(&matrix);
 }
 
+/* A case of the given k and tokens; fewer columns where scalar would take long. */
+static struct packed_case random_case(struct check *check, int k, size_t n_tokens)
+{
+    const int most_columns = n_tokens < 4 ? 25 : n_tokens < MOST_TOKENS ? 10 : 2;
+    const int n_blocks = random_int(check, 1, n_tokens == 1 ? 4 : n_tokens < 20 ? 2 : 1);
+    const int begin = random_int(check, 0, n_blocks - 1);
+
+    return (struct packed_case){
+        .k = k,
+        .n_rows = (size_t)n_blocks * UPG_ROW_BLOCK,
+        .n_cols = (size_t)UPG_COL_UNIT * (size_t)random_int(check, 1, most_columns),
+        .n_tokens = n_tokens,
+        .block_begin = (size_t)begin,
+        .block_end = (size_t)random_int(check, n_tokens < 20 ? begin : begin + 1, n_blocks),
+        .codes = (enum data)random_int(check, 0, N_DATA - 1),
+        .values = (enum data)random_int(check, 0, N_DATA - 1)};
+}
+
 void check_packed_matmul(struct check *check)
 {
-    static const size_t token_counts[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,          10,
-                                          11, 12, 13, 14, 15, 16, 17, 33, MOST_TOKENS};
-    enum { N_COUNTS = sizeof token_counts / sizeof token_counts[0], N_EACH = 2 };
+    static const size_t token_counts[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                          11, 12, 13, 14, 15, 16, 17, 33, 70, MOST_TOKENS};
+    enum { N_COUNTS = sizeof token_counts / sizeof token_counts[0] };
     struct matrix matrix;
     struct q8_buffers x_buffers;
     struct guarded y_buffer, scratch_buffer;
@@ -308,18 +331,12 @@ void check_packed_matmul(struct check *check)
         check_against_codec(check);
     else
         for (int k = 2; k <= 4; k++)
-            for (size_t i = 0; i < N_COUNTS * N_EACH; i++) {
-                struct packed_case c = {.k = k, .n_tokens = token_counts[i / N_EACH]};
-                const size_t n_blocks = (size_t)random_int(check, 1, c.n_tokens == 1 ? 4 : 2);
-                c.n_rows = n_blocks * UPG_ROW_BLOCK;
-                c.n_cols =
-                    (size_t)UPG_COL_UNIT * (size_t)random_int(check, 1, c.n_tokens < 4 ? 25 : 10);
-                c.block_begin = (size_t)random_int(check, 0, (int)n_blocks - 1);
-                c.block_end = (size_t)random_int(check, (int)c.block_begin, (int)n_blocks);
-                c.codes = (enum data)random_int(check, 0, N_DATA - 1);
-                c.values = (enum data)random_int(check, 0, N_DATA - 1);
-                run_packed(check, &c, &matrix, &x_buffers, &y_buffer, &scratch_buffer, expected);
-            }
+            for (size_t i = 0; i < N_COUNTS; i++)
+                for (size_t n = token_counts[i] < MOST_TOKENS ? n_cases(check, 2) : 1; n > 0; n--) {
+                    const struct packed_case c = random_case(check, k, token_counts[i]);
+                    run_packed(check, &c, &matrix, &x_buffers, &y_buffer, &scratch_buffer,
+                               expected);
+                }
     matrix_clear(&matrix);
     q8_clear(&x_buffers);
     guarded_clear(&y_buffer);

@@ -1,6 +1,6 @@
 /* test_kernels.c -- every kernel of every tier that this machine has against scalar.
  *
- *   test_kernels [--seed N] [--tier NAME] [--kernel NAME]
+ *   test_kernels [--seed N] [--tier NAME] [--kernel NAME] [--percent N]
  *
  * A kernel that a tier takes over from a lower one is not tested again.  A fault is caught and
  * named. */
@@ -34,6 +34,12 @@ static const struct {
 };
 enum { N_KERNELS = sizeof kernels_to_check / sizeof kernels_to_check[0] };
 
+struct options {
+    uint64_t seed;
+    const char *tier, *kernel; /* NULL: all */
+    size_t percent;            /* of the usual number of cases */
+};
+
 static sigjmp_buf before_kernel;
 
 static void on_fault(int signal_number)
@@ -60,14 +66,15 @@ static any_function pointer_of(const struct upg_kernels *kernels, size_t kernel)
 
 /* Failures of one kernel of one tier. */
 static int check_kernel(const struct upg_kernels *kernels, const struct upg_kernels *scalar,
-                        size_t kernel, uint64_t seed)
+                        size_t kernel, const struct options *options)
 {
     static struct check check; /* static: read after a longjmp */
 
     check = (struct check){.kernels = kernels,
                            .scalar = scalar,
                            .kernel = kernels_to_check[kernel].name,
-                           .random = {seed}};
+                           .random = {options->seed},
+                           .percent = options->percent};
 
     const int signal_number = sigsetjmp(before_kernel, 1);
     if (signal_number == 0)
@@ -78,11 +85,6 @@ static int check_kernel(const struct upg_kernels *kernels, const struct upg_kern
     fflush(stdout);
     return check.n_failures;
 }
-
-struct options {
-    uint64_t seed;
-    const char *tier, *kernel; /* NULL: all */
-};
 
 static int check_tiers(const struct options *options)
 {
@@ -110,14 +112,14 @@ static int check_tiers(const struct options *options)
         for (size_t k = 0; k < N_KERNELS; k++)
             if (pointer_of(&kernels, k) != pointer_of(&lower, k) &&
                 (!options->kernel || !strcmp(options->kernel, kernels_to_check[k].name)))
-                n_failures += check_kernel(&kernels, &scalar, k, options->seed);
+                n_failures += check_kernel(&kernels, &scalar, k, options);
     }
     return n_failures;
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.seed = (uint64_t)time(NULL)};
+    struct options options = {.seed = (uint64_t)time(NULL), .percent = 100};
 
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--seed"))
@@ -126,6 +128,8 @@ int main(int argc, char **argv)
             options.tier = argv[i + 1];
         else if (!strcmp(argv[i], "--kernel"))
             options.kernel = argv[i + 1];
+        else if (!strcmp(argv[i], "--percent"))
+            options.percent = strtoul(argv[i + 1], NULL, 10);
     }
     printf("seed %llu\n", (unsigned long long)options.seed);
     catch_faults();

@@ -15,6 +15,9 @@ enum weights { F32, BF16, F16, I8 };
 
 enum {
     LANES = 8,
+    MOST_ROWS = 8,
+    MOST_SUMS = 12,
+    TILE_TOKENS = 3,
     X_BLOCK_BYTES = 192 * 1024 /* of x, at most, for one pass over the weights; L2 has 256 KiB */
 };
 
@@ -71,24 +74,27 @@ INLINE const void *padded(const void *from, size_t n, size_t element_bytes, uint
     return room;
 }
 
-/* Columns c to c + n - 1 of a tile, n = 8 but for the last ones. */
+/* Columns c to c + n - 1 of a tile, n = 8 but for the last ones; sum[n_rows][n_tokens].  Flat loops
+ * are unrolled early: only so does gcc keep all sums in registers. */
 INLINE void add_columns(enum weights type, const struct product *p, size_t row, size_t n_rows,
-                        size_t token, size_t n_tokens, size_t c, size_t n, const __m256 scale[8],
-                        __m256 sum[8][3])
+                        size_t token, size_t n_tokens, size_t c, size_t n,
+                        const __m256 scale[MOST_ROWS], __m256 sum[MOST_SUMS])
 {
     uint8_t room[32];
-    __m256 values[3];
+    __m256 values[TILE_TOKENS];
 
+#pragma GCC unroll 3
     for (size_t t = 0; t < n_tokens; t++) {
         const float *x = p->x + (token + t) * p->x_stride + c;
         values[t] = _mm256_loadu_ps(n < LANES ? padded(x, n, sizeof *x, room) : x);
     }
-    for (size_t r = 0; r < n_rows; r++) {
-        const uint8_t *w = (const uint8_t *)p->w + ((row + r) * p->n_cols + c) * bytes_of(type);
-        const __m256 weights =
-            load_weights(type, n < LANES ? padded(w, n, bytes_of(type), room) : w, scale[r]);
-        for (size_t t = 0; t < n_tokens; t++)
-            sum[r][t] = _mm256_fmadd_ps(weights, values[t], sum[r][t]);
+#pragma GCC unroll 12
+    for (size_t j = 0; j < n_rows * n_tokens; j++) {
+        const size_t at = (row + j / n_tokens) * p->n_cols + c;
+        const uint8_t *w = (const uint8_t *)p->w + at * bytes_of(type);
+        const __m256 weights = load_weights(
+            type, n < LANES ? padded(w, n, bytes_of(type), room) : w, scale[j / n_tokens]);
+        sum[j] = _mm256_fmadd_ps(weights, values[j % n_tokens], sum[j]);
     }
 }
 
@@ -105,20 +111,21 @@ INLINE void multiply_tile(enum weights type, const struct product *p, size_t row
                           size_t token, size_t n_tokens)
 {
     const size_t whole = p->n_cols / LANES * LANES;
-    __m256 sum[8][3], scale[8];
+    __m256 sum[MOST_SUMS], scale[MOST_ROWS];
 
-    for (size_t r = 0; r < n_rows; r++) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n_rows; r++)
         scale[r] = type == I8 ? _mm256_set1_ps(p->row_scale[row + r]) : _mm256_setzero_ps();
-        for (size_t t = 0; t < n_tokens; t++)
-            sum[r][t] = _mm256_setzero_ps();
-    }
+#pragma GCC unroll 12
+    for (size_t j = 0; j < n_rows * n_tokens; j++)
+        sum[j] = _mm256_setzero_ps();
     for (size_t c = 0; c < whole; c += LANES)
         add_columns(type, p, row, n_rows, token, n_tokens, c, LANES, scale, sum);
     if (whole < p->n_cols)
         add_columns(type, p, row, n_rows, token, n_tokens, whole, p->n_cols - whole, scale, sum);
-    for (size_t r = 0; r < n_rows; r++)
-        for (size_t t = 0; t < n_tokens; t++)
-            p->y[(token + t) * p->y_stride + row + r] = add_lanes(sum[r][t]);
+#pragma GCC unroll 12
+    for (size_t j = 0; j < n_rows * n_tokens; j++)
+        p->y[(token + j % n_tokens) * p->y_stride + row + j / n_tokens] = add_lanes(sum[j]);
 }
 
 /* Rows [row, row + n_rows), n_rows constant, times tokens [begin, end). */
@@ -127,16 +134,16 @@ INLINE void multiply_rows(enum weights type, const struct product *p, size_t row
 {
     size_t t = begin;
 
-    for (; t + 3 <= end; t += 3)
-        multiply_tile(type, p, row, n_rows, t, 3);
+    for (; t + TILE_TOKENS <= end; t += TILE_TOKENS)
+        multiply_tile(type, p, row, n_rows, t, TILE_TOKENS);
     for (; t < end; t++)
         multiply_tile(type, p, row, n_rows, t, 1);
 }
 
 INLINE void multiply(enum weights type, const struct product *p)
 {
-    const size_t fitting = X_BLOCK_BYTES / (p->n_cols * sizeof(float)) / 3 * 3;
-    const size_t block = fitting ? fitting : 3;
+    const size_t fitting = X_BLOCK_BYTES / (p->n_cols * sizeof(float)) / TILE_TOKENS * TILE_TOKENS;
+    const size_t block = fitting ? fitting : TILE_TOKENS;
 
     for (size_t begin = 0; begin < p->n_tokens; begin += block) {
         const size_t end = begin + block < p->n_tokens ? begin + block : p->n_tokens;

@@ -12,7 +12,11 @@
 
 enum weights { F32, BF16, F16, I8 };
 
-enum { X_BLOCK_BYTES = 512 * 1024 }; /* of x, at most, for one pass over the weights */
+enum {
+    MOST_ROWS = 8,
+    MOST_SUMS = 24,
+    X_BLOCK_BYTES = 512 * 1024 /* of x, at most, for one pass over the weights */
+};
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -55,19 +59,21 @@ struct product {
     size_t y_stride, x_stride, n_rows, n_cols, n_tokens;
 };
 
-/* Columns c to c + 15 of a tile, those in the mask. */
+/* Columns c to c + 15 of a tile, those in the mask; sum[n_tokens][n_rows].  The flat loop is unrolled
+ * early: only so does gcc keep all sums in registers. */
 INLINE void add_columns(enum weights type, const struct product *p, size_t row, size_t n_rows,
                         size_t token, size_t n_tokens, size_t c, __mmask16 mask,
-                        const __m512 scale[8], __m512 sum[8][6])
+                        const __m512 scale[MOST_ROWS], __m512 sum[MOST_SUMS])
 {
-    __m512 values[6];
+    __m512 weights[MOST_ROWS];
 
-    for (size_t t = 0; t < n_tokens; t++)
-        values[t] = _mm512_maskz_loadu_ps(mask, p->x + (token + t) * p->x_stride + c);
-    for (size_t r = 0; r < n_rows; r++) {
-        const __m512 weights = load_weights(type, p->w, (row + r) * p->n_cols + c, mask, scale[r]);
-        for (size_t t = 0; t < n_tokens; t++)
-            sum[r][t] = _mm512_fmadd_ps(weights, values[t], sum[r][t]);
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n_rows; r++)
+        weights[r] = load_weights(type, p->w, (row + r) * p->n_cols + c, mask, scale[r]);
+#pragma GCC unroll 24
+    for (size_t j = 0; j < n_rows * n_tokens; j++) {
+        const float *x = p->x + (token + j / n_rows) * p->x_stride + c;
+        sum[j] = _mm512_fmadd_ps(weights[j % n_rows], _mm512_maskz_loadu_ps(mask, x), sum[j]);
     }
 }
 
@@ -76,22 +82,23 @@ INLINE void multiply_tile(enum weights type, const struct product *p, size_t row
                           size_t token, size_t n_tokens)
 {
     const size_t whole = p->n_cols / 16 * 16;
-    __m512 sum[8][6], scale[8];
+    __m512 sum[MOST_SUMS], scale[MOST_ROWS];
 
-    for (size_t r = 0; r < n_rows; r++) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n_rows; r++)
         scale[r] = type == I8 ? _mm512_set1_ps(p->row_scale[row + r]) : _mm512_setzero_ps();
-        for (size_t t = 0; t < n_tokens; t++)
-            sum[r][t] = _mm512_setzero_ps();
-    }
+#pragma GCC unroll 24
+    for (size_t j = 0; j < n_rows * n_tokens; j++)
+        sum[j] = _mm512_setzero_ps();
     for (size_t c = 0; c < whole; c += 16)
         add_columns(type, p, row, n_rows, token, n_tokens, c, 0xFFFF, scale, sum);
     if (whole < p->n_cols) {
         const __mmask16 mask = (__mmask16)((1U << (p->n_cols - whole)) - 1);
         add_columns(type, p, row, n_rows, token, n_tokens, whole, mask, scale, sum);
     }
-    for (size_t r = 0; r < n_rows; r++)
-        for (size_t t = 0; t < n_tokens; t++)
-            p->y[(token + t) * p->y_stride + row + r] = _mm512_reduce_add_ps(sum[r][t]);
+#pragma GCC unroll 24
+    for (size_t j = 0; j < n_rows * n_tokens; j++)
+        p->y[(token + j / n_rows) * p->y_stride + row + j % n_rows] = _mm512_reduce_add_ps(sum[j]);
 }
 
 /* Rows [row, row + n_rows), n_rows constant, times tokens [begin, end). */

@@ -16,6 +16,8 @@ enum weights { F32, BF16, F16, I8 };
 enum {
     STEP = 8, /* columns at a time: two vectors */
     TILE_TOKENS = 4,
+    MOST_ROWS = 8,
+    MOST_SUMS = 16,
     X_BLOCK_BYTES = 192 * 1024 /* of x, at most, for one pass over the weights; L2 has 256 KiB */
 };
 
@@ -83,25 +85,28 @@ INLINE const void *padded(const void *from, size_t n, size_t element_bytes, uint
     return room;
 }
 
-/* Columns c to c + n - 1 of a tile, n = 8 but for the last ones. */
+/* Columns c to c + n - 1 of a tile, n = 8 but for the last ones; sum[n_rows][n_tokens].  Flat loops
+ * are unrolled early: only so does gcc keep all sums in registers. */
 INLINE void add_columns(enum weights type, const struct product *p, size_t row, size_t n_rows,
-                        size_t token, size_t n_tokens, size_t c, size_t n, const float scale[8],
-                        float32x4_t sum[8][TILE_TOKENS])
+                        size_t token, size_t n_tokens, size_t c, size_t n,
+                        const float scale[MOST_ROWS], float32x4_t sum[MOST_SUMS])
 {
     uint8_t room[32];
     struct pair values[TILE_TOKENS];
 
+#pragma GCC unroll 4
     for (size_t t = 0; t < n_tokens; t++) {
         const float *x = p->x + (token + t) * p->x_stride + c;
         values[t] = load_weights(F32, n < STEP ? padded(x, n, sizeof *x, room) : x, 1);
     }
-    for (size_t r = 0; r < n_rows; r++) {
-        const uint8_t *w = (const uint8_t *)p->w + ((row + r) * p->n_cols + c) * bytes_of(type);
-        const struct pair weights =
-            load_weights(type, n < STEP ? padded(w, n, bytes_of(type), room) : w, scale[r]);
-        for (size_t t = 0; t < n_tokens; t++)
-            sum[r][t] = vfmaq_f32(vfmaq_f32(sum[r][t], weights.low, values[t].low), weights.high,
-                                  values[t].high);
+#pragma GCC unroll 16
+    for (size_t j = 0; j < n_rows * n_tokens; j++) {
+        const size_t at = (row + j / n_tokens) * p->n_cols + c;
+        const uint8_t *w = (const uint8_t *)p->w + at * bytes_of(type);
+        const struct pair weights = load_weights(
+            type, n < STEP ? padded(w, n, bytes_of(type), room) : w, scale[j / n_tokens]);
+        const struct pair x = values[j % n_tokens];
+        sum[j] = vfmaq_f32(vfmaq_f32(sum[j], weights.low, x.low), weights.high, x.high);
     }
 }
 
@@ -110,21 +115,22 @@ INLINE void multiply_tile(enum weights type, const struct product *p, size_t row
                           size_t token, size_t n_tokens)
 {
     const size_t whole = p->n_cols / STEP * STEP;
-    float32x4_t sum[8][TILE_TOKENS];
-    float scale[8];
+    float32x4_t sum[MOST_SUMS];
+    float scale[MOST_ROWS];
 
-    for (size_t r = 0; r < n_rows; r++) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n_rows; r++)
         scale[r] = type == I8 ? p->row_scale[row + r] : 1;
-        for (size_t t = 0; t < n_tokens; t++)
-            sum[r][t] = vdupq_n_f32(0);
-    }
+#pragma GCC unroll 16
+    for (size_t j = 0; j < n_rows * n_tokens; j++)
+        sum[j] = vdupq_n_f32(0);
     for (size_t c = 0; c < whole; c += STEP)
         add_columns(type, p, row, n_rows, token, n_tokens, c, STEP, scale, sum);
     if (whole < p->n_cols)
         add_columns(type, p, row, n_rows, token, n_tokens, whole, p->n_cols - whole, scale, sum);
-    for (size_t r = 0; r < n_rows; r++)
-        for (size_t t = 0; t < n_tokens; t++)
-            p->y[(token + t) * p->y_stride + row + r] = vaddvq_f32(sum[r][t]);
+#pragma GCC unroll 16
+    for (size_t j = 0; j < n_rows * n_tokens; j++)
+        p->y[(token + j % n_tokens) * p->y_stride + row + j / n_tokens] = vaddvq_f32(sum[j]);
 }
 
 /* Rows [row, row + n_rows), n_rows constant, times tokens [begin, end). */
