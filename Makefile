@@ -10,7 +10,7 @@
 PREFIX ?= /usr/local
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST = .venv/bin/python -m pytest -q
-CTEST = ctest --output-on-failure --timeout 300 --parallel $(JOBS) --test-dir
+CTEST = ctest --output-on-failure --timeout 600 --parallel $(JOBS) --test-dir
 
 # Minutes of plain arithmetic: left out where everything is slower, more of it where a CPU is emulated.
 SLOW = golden_logits|matrix_types|text_write_json
