@@ -1,6 +1,8 @@
 /* peaks_x86.c */
 #include "peaks.h"
 
+#include "kernels/unroll.h"
+
 #include <immintrin.h>
 #include <string.h>
 
@@ -23,56 +25,80 @@ enum bench_unit bench_unit_of(const char *tier)
 
 __attribute__((target("avx2"))) static void products_avx2(size_t n)
 {
-    __m256i sums[8] = {0}, a = _mm256_set1_epi8(1), b = a;
+    __m256i sums[8], a = _mm256_set1_epi8(1), b = a;
     const __m256i ones = _mm256_set1_epi16(1);
 
-    for (size_t i = 0; i < n; i++)
+    UPG_UNROLL
+    for (int j = 0; j < 8; j++)
+        sums[j] = _mm256_setzero_si256();
+    for (size_t i = 0; i < n; i++) {
+        UPG_UNROLL
         for (int j = 0; j < 8; j++) {
             KEEP(a);
             sums[j] =
                 _mm256_add_epi32(sums[j], _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
         }
+    }
+    UPG_UNROLL
     for (int j = 0; j < 8; j++)
         KEEP(sums[j]);
 }
 
 __attribute__((target("avx2,avxvnni"))) static void products_avx2_vnni(size_t n)
 {
-    __m256i sums[12] = {0}, a = _mm256_set1_epi8(1), b = a;
+    __m256i sums[12], a = _mm256_set1_epi8(1), b = a;
 
-    for (size_t i = 0; i < n; i++)
+    UPG_UNROLL
+    for (int j = 0; j < 12; j++)
+        sums[j] = _mm256_setzero_si256();
+    for (size_t i = 0; i < n; i++) {
+        UPG_UNROLL
         for (int j = 0; j < 12; j++) {
             KEEP(a);
             sums[j] = _mm256_dpbusd_avx_epi32(sums[j], a, b);
         }
+    }
+    UPG_UNROLL
     for (int j = 0; j < 12; j++)
         KEEP(sums[j]);
 }
 
 AVX512 static void products_avx512(size_t n)
 {
-    __m512i sums[16] = {0}, a = _mm512_set1_epi8(1), b = a;
+    __m512i sums[16], a = _mm512_set1_epi8(1), b = a;
     const __m512i ones = _mm512_set1_epi16(1);
 
-    for (size_t i = 0; i < n; i++)
+    UPG_UNROLL
+    for (int j = 0; j < 16; j++)
+        sums[j] = _mm512_setzero_si512();
+    for (size_t i = 0; i < n; i++) {
+        UPG_UNROLL
         for (int j = 0; j < 16; j++) {
             KEEP512(a);
             sums[j] =
                 _mm512_add_epi32(sums[j], _mm512_madd_epi16(_mm512_maddubs_epi16(a, b), ones));
         }
+    }
+    UPG_UNROLL
     for (int j = 0; j < 16; j++)
         KEEP512(sums[j]);
 }
 
 AVX512 static void products_avx512_vnni(size_t n)
 {
-    __m512i sums[16] = {0}, a = _mm512_set1_epi8(1), b = a;
+    __m512i sums[16], a = _mm512_set1_epi8(1), b = a;
 
-    for (size_t i = 0; i < n; i++)
+    UPG_UNROLL
+    for (int j = 0; j < 16; j++)
+        sums[j] = _mm512_setzero_si512();
+    for (size_t i = 0; i < n; i++) {
+        UPG_UNROLL
         for (int j = 0; j < 16; j++) {
             KEEP512(a);
             sums[j] = _mm512_dpbusd_epi32(sums[j], a, b);
         }
+    }
+    UPG_UNROLL
     for (int j = 0; j < 16; j++)
         KEEP512(sums[j]);
 }

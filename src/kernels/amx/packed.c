@@ -14,6 +14,7 @@
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/decode_vbmi.h"
 #include "kernels/chunk.h"
+#include "kernels/unroll.h"
 
 #include <string.h>
 
@@ -108,7 +109,7 @@ INLINE void decode_half_of(int k, int first_step, const struct decoder *decoder,
         const struct block block = open_block(k, &d, codes, &carry);
 
         prefetch_ahead(p, 1);
-#pragma GCC unroll 4 /* a step must be a constant */
+        UPG_UNROLL
         for (int i = 0; i < HALF_STEPS; i++)
             _mm512_store_si512(out + ((size_t)i * n_groups + g) * UPG_LANES,
                                weights_at(k, &d, &block, first_step + i));

@@ -59,11 +59,11 @@ INLINE void decode_blocks(int k, const struct decoder *decoder, const uint8_t *c
     for (size_t g = 0; g < n_groups; g++, codes += UPG_LANES * k, next += 128) {
         _mm_prefetch((const char *)next, _MM_HINT_T1);
         _mm_prefetch((const char *)next + 64, _MM_HINT_T1);
-#pragma GCC unroll 2
+        UPG_UNROLL
         for (int half = 0; half < 2; half++) {
             const struct half_block opened = open_half(k, &d, codes, half, &carry.halves[half]);
 
-#pragma GCC unroll 8 /* a step must be a constant */
+            UPG_UNROLL
             for (int i = 0; i < UPG_STEPS; i++) {
                 int8_t *to = out + ((size_t)(2 * i + half) * n_groups + g) * 32;
                 _mm256_store_si256((__m256i *)to, weights_at(k, &d, &opened, i));

@@ -9,6 +9,7 @@
 #ifndef UPG_KERNELS_AVX2_DECODE_FMA_H
 #define UPG_KERNELS_AVX2_DECODE_FMA_H
 
+#include "kernels/unroll.h"
 #include "kernels/windows.h"
 
 #include <immintrin.h>

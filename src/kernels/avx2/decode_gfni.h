@@ -10,6 +10,7 @@
 #ifndef UPG_KERNELS_AVX2_DECODE_GFNI_H
 #define UPG_KERNELS_AVX2_DECODE_GFNI_H
 
+#include "kernels/unroll.h"
 #include "kernels/windows.h"
 
 #include <immintrin.h>

@@ -8,6 +8,8 @@
  * the rows pass by. */
 #include "kernels/avx2/avx2.h"
 
+#include "kernels/unroll.h"
+
 #include <immintrin.h>
 #include <string.h>
 
@@ -74,8 +76,7 @@ INLINE const void *padded(const void *from, size_t n, size_t element_bytes, uint
     return room;
 }
 
-/* Columns c to c + n - 1 of a tile, n = 8 but for the last ones; sum[n_rows][n_tokens].  Flat loops
- * are unrolled early: only so does gcc keep all sums in registers. */
+/* Columns c to c + n - 1 of a tile, n = 8 but for the last ones; sum[n_rows][n_tokens]. */
 INLINE void add_columns(enum weights type, const struct product *p, size_t row, size_t n_rows,
                         size_t token, size_t n_tokens, size_t c, size_t n,
                         const __m256 scale[MOST_ROWS], __m256 sum[MOST_SUMS])
@@ -83,12 +84,12 @@ INLINE void add_columns(enum weights type, const struct product *p, size_t row, 
     uint8_t room[32];
     __m256 values[TILE_TOKENS];
 
-#pragma GCC unroll 3
+    UPG_UNROLL
     for (size_t t = 0; t < n_tokens; t++) {
         const float *x = p->x + (token + t) * p->x_stride + c;
         values[t] = _mm256_loadu_ps(n < LANES ? padded(x, n, sizeof *x, room) : x);
     }
-#pragma GCC unroll 12
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++) {
         const size_t at = (row + j / n_tokens) * p->n_cols + c;
         const uint8_t *w = (const uint8_t *)p->w + at * bytes_of(type);
@@ -113,17 +114,17 @@ INLINE void multiply_tile(enum weights type, const struct product *p, size_t row
     const size_t whole = p->n_cols / LANES * LANES;
     __m256 sum[MOST_SUMS], scale[MOST_ROWS];
 
-#pragma GCC unroll 8
+    UPG_UNROLL
     for (size_t r = 0; r < n_rows; r++)
         scale[r] = type == I8 ? _mm256_set1_ps(p->row_scale[row + r]) : _mm256_setzero_ps();
-#pragma GCC unroll 12
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++)
         sum[j] = _mm256_setzero_ps();
     for (size_t c = 0; c < whole; c += LANES)
         add_columns(type, p, row, n_rows, token, n_tokens, c, LANES, scale, sum);
     if (whole < p->n_cols)
         add_columns(type, p, row, n_rows, token, n_tokens, whole, p->n_cols - whole, scale, sum);
-#pragma GCC unroll 12
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++)
         p->y[(token + j % n_tokens) * p->y_stride + row + j / n_tokens] = add_lanes(sum[j]);
 }

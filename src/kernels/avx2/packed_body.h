@@ -65,12 +65,12 @@ INLINE void multiply_one(int k, float *y, const struct upg_packed *w, const stru
 
                 for (int line = 0; line < k; line++)
                     _mm_prefetch((const char *)codes + UPG_PREFETCH_BYTES + 64 * line, _MM_HINT_T0);
-#pragma GCC unroll 2
+                UPG_UNROLL
                 for (int half = 0; half < 2; half++) {
                     const struct half_block opened =
                         open_half(k, &d, codes, half, &carry.halves[half]);
 
-#pragma GCC unroll 8 /* a step must be a constant */
+                    UPG_UNROLL
                     for (int i = 0; i < UPG_STEPS; i++)
                         products[2 * i + half] = multiply_add(products[2 * i + half],
                                                               weights_at(k, &d, &opened, i), four);
@@ -96,37 +96,33 @@ INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token,
     const int8_t *values =
         c->x->values + upg_q8_offset(c->x, from, c->scale_block * UPG_SCALE_BLOCK);
     const size_t tile_bytes = upg_q8_height(c->x, from) * UPG_Q8_COLS;
-    __m256i products[TILE_TOKENS][TILE_VECTORS];
+    __m256i products[TILE_VECTORS * TILE_TOKENS]; /* [4][n_tokens], all of them registers */
 
-#pragma GCC unroll 3 /* all sums are registers */
-    for (size_t t = 0; t < n_tokens; t++)
-#pragma GCC unroll 4
-        for (size_t i = 0; i < TILE_VECTORS; i++)
-            products[t][i] = offset_of(c->x, from + t, c->scale_block);
-    for (size_t g = 0; g < n_groups; g++, weights += 32) {
-        const int8_t *group =
-            values + g / TILE_GROUPS * tile_bytes + g % TILE_GROUPS * UPG_COL_GROUP;
-        __m256i four[TILE_TOKENS];
+    UPG_UNROLL
+    for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
+        products[j] = offset_of(c->x, from + j % n_tokens, c->scale_block);
+    for (size_t tile = 0; tile < n_groups / TILE_GROUPS; tile++, values += tile_bytes)
+        for (size_t g = 0; g < TILE_GROUPS; g++, weights += 32) {
+            __m256i four[TILE_TOKENS];
 
-#pragma GCC unroll 3
-        for (size_t t = 0; t < n_tokens; t++)
-            four[t] = four_values(group + t * UPG_Q8_COLS);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < TILE_VECTORS; i++) {
-            const __m256i rows = _mm256_load_si256((const __m256i *)(weights + i * n_groups * 32));
-#pragma GCC unroll 3
+            UPG_UNROLL
             for (size_t t = 0; t < n_tokens; t++)
-                products[t][i] = multiply_add(products[t][i], rows, four[t]);
+                four[t] = four_values(values + g * UPG_COL_GROUP + t * UPG_Q8_COLS);
+            UPG_UNROLL
+            for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++) {
+                const int8_t *rows = weights + j / n_tokens * n_groups * 32;
+                products[j] = multiply_add(products[j], _mm256_load_si256((const __m256i *)rows),
+                                           four[j % n_tokens]);
+            }
+            if (next) {
+                _mm_prefetch((const char *)next, _MM_HINT_T1);
+                next += 64;
+            }
         }
-        if (next)
-            _mm_prefetch((const char *)next + 64 * g, _MM_HINT_T1);
-    }
-#pragma GCC unroll 3
-    for (size_t t = 0; t < n_tokens; t++)
-#pragma GCC unroll 4
-        for (size_t i = 0; i < TILE_VECTORS; i++)
-            add_scaled(&c->sums[token + t][8 * (first + i)], products[t][i], c->x, from + t,
-                       c->scale_block, c->gain);
+    UPG_UNROLL
+    for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
+        add_scaled(&c->sums[token + j % n_tokens][8 * (first + j / n_tokens)], products[j], c->x,
+                   from + j % n_tokens, c->scale_block, c->gain);
 }
 
 /* Tokens of the next tile, which stay within a tile of activations: at most TILE_TOKENS, and no lone

@@ -55,7 +55,7 @@ INLINE void decode_blocks(int k, const struct decoder *decoder, const uint8_t *c
 
         _mm_prefetch((const char *)next, _MM_HINT_T1);
         _mm_prefetch((const char *)next + 64, _MM_HINT_T1);
-#pragma GCC unroll 8 /* a step must be a constant */
+        UPG_UNROLL
         for (int i = 0; i < UPG_STEPS; i++)
             _mm512_store_si512(out + ((size_t)i * n_groups + g) * UPG_LANES,
                                weights_at(k, &d, &block, i));

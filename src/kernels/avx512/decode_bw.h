@@ -8,6 +8,7 @@
 #ifndef UPG_KERNELS_AVX512_DECODE_BW_H
 #define UPG_KERNELS_AVX512_DECODE_BW_H
 
+#include "kernels/unroll.h"
 #include "kernels/windows.h"
 
 #include <immintrin.h>

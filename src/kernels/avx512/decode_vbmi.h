@@ -11,6 +11,7 @@
 #ifndef UPG_KERNELS_AVX512_DECODE_VBMI_H
 #define UPG_KERNELS_AVX512_DECODE_VBMI_H
 
+#include "kernels/unroll.h"
 #include "kernels/windows.h"
 
 #include <immintrin.h>

@@ -8,6 +8,8 @@
  * by. */
 #include "kernels/avx512/avx512.h"
 
+#include "kernels/unroll.h"
+
 #include <immintrin.h>
 
 enum weights { F32, BF16, F16, I8 };
@@ -59,18 +61,17 @@ struct product {
     size_t y_stride, x_stride, n_rows, n_cols, n_tokens;
 };
 
-/* Columns c to c + 15 of a tile, those in the mask; sum[n_tokens][n_rows].  The flat loop is unrolled
- * early: only so does gcc keep all sums in registers. */
+/* Columns c to c + 15 of a tile, those in the mask; sum[n_tokens][n_rows]. */
 INLINE void add_columns(enum weights type, const struct product *p, size_t row, size_t n_rows,
                         size_t token, size_t n_tokens, size_t c, __mmask16 mask,
                         const __m512 scale[MOST_ROWS], __m512 sum[MOST_SUMS])
 {
     __m512 weights[MOST_ROWS];
 
-#pragma GCC unroll 8
+    UPG_UNROLL
     for (size_t r = 0; r < n_rows; r++)
         weights[r] = load_weights(type, p->w, (row + r) * p->n_cols + c, mask, scale[r]);
-#pragma GCC unroll 24
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++) {
         const float *x = p->x + (token + j / n_rows) * p->x_stride + c;
         sum[j] = _mm512_fmadd_ps(weights[j % n_rows], _mm512_maskz_loadu_ps(mask, x), sum[j]);
@@ -84,10 +85,10 @@ INLINE void multiply_tile(enum weights type, const struct product *p, size_t row
     const size_t whole = p->n_cols / 16 * 16;
     __m512 sum[MOST_SUMS], scale[MOST_ROWS];
 
-#pragma GCC unroll 8
+    UPG_UNROLL
     for (size_t r = 0; r < n_rows; r++)
         scale[r] = type == I8 ? _mm512_set1_ps(p->row_scale[row + r]) : _mm512_setzero_ps();
-#pragma GCC unroll 24
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++)
         sum[j] = _mm512_setzero_ps();
     for (size_t c = 0; c < whole; c += 16)
@@ -96,7 +97,7 @@ INLINE void multiply_tile(enum weights type, const struct product *p, size_t row
         const __mmask16 mask = (__mmask16)((1U << (p->n_cols - whole)) - 1);
         add_columns(type, p, row, n_rows, token, n_tokens, whole, mask, scale, sum);
     }
-#pragma GCC unroll 24
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++)
         p->y[(token + j / n_rows) * p->y_stride + row + j % n_rows] = _mm512_reduce_add_ps(sum[j]);
 }

@@ -71,7 +71,7 @@ INLINE void multiply_few(int k, size_t n_tokens, float *y, size_t y_stride,
                     _mm_prefetch((const char *)codes + UPG_PREFETCH_BYTES + 64 * line, _MM_HINT_T0);
                 for (size_t t = 0; t < n_tokens; t++)
                     four[t] = four_values(values + t * UPG_Q8_COLS);
-#pragma GCC unroll 8 /* a step must be a constant */
+                UPG_UNROLL
                 for (int i = 0; i < UPG_STEPS; i++) {
                     const __m512i weights = weights_at(k, &d, &opened, i);
                     for (size_t t = 0; t < n_tokens; t++)
@@ -101,28 +101,29 @@ INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token,
     const int8_t *values =
         c->x->values + upg_q8_offset(c->x, from, c->scale_block * UPG_SCALE_BLOCK);
     const size_t tile_bytes = upg_q8_height(c->x, from) * UPG_Q8_COLS;
-    __m512i products[TILE_TOKENS * TILE_VECTORS]; /* [n_tokens][4] */
+    __m512i products[TILE_TOKENS * TILE_VECTORS]; /* [n_tokens][4], all of them registers */
 
-    /* flat loops, unrolled early: only so does gcc keep all 24 sums in registers */
-#pragma GCC unroll 24
+    UPG_UNROLL
     for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
         products[j] = offset_of(c->x, from + j / TILE_VECTORS, c->scale_block);
-    for (size_t g = 0; g < n_groups; g++, weights += UPG_LANES) {
-        const int8_t *group =
-            values + g / TILE_GROUPS * tile_bytes + g % TILE_GROUPS * UPG_COL_GROUP;
-        __m512i rows[TILE_VECTORS];
+    for (size_t tile = 0; tile < n_groups / TILE_GROUPS; tile++, values += tile_bytes)
+        for (size_t g = 0; g < TILE_GROUPS; g++, weights += UPG_LANES) {
+            __m512i rows[TILE_VECTORS];
 
-#pragma GCC unroll 4
-        for (size_t i = 0; i < TILE_VECTORS; i++)
-            rows[i] = _mm512_load_si512(weights + i * n_groups * UPG_LANES);
-#pragma GCC unroll 24
-        for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
-            products[j] = multiply_add(products[j], rows[j % TILE_VECTORS],
-                                       four_values(group + j / TILE_VECTORS * UPG_Q8_COLS));
-        if (next)
-            _mm_prefetch((const char *)next + 64 * g, _MM_HINT_T1);
-    }
-#pragma GCC unroll 24
+            UPG_UNROLL
+            for (size_t i = 0; i < TILE_VECTORS; i++)
+                rows[i] = _mm512_load_si512(weights + i * n_groups * UPG_LANES);
+            UPG_UNROLL
+            for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
+                products[j] = multiply_add(
+                    products[j], rows[j % TILE_VECTORS],
+                    four_values(values + g * UPG_COL_GROUP + j / TILE_VECTORS * UPG_Q8_COLS));
+            if (next) {
+                _mm_prefetch((const char *)next, _MM_HINT_T1);
+                next += 64;
+            }
+        }
+    UPG_UNROLL
     for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
         add_scaled(&c->sums[token + j / TILE_VECTORS][16 * (first + j % TILE_VECTORS)], products[j],
                    c->x, from + j / TILE_VECTORS, c->scale_block, c->gain);

@@ -6,6 +6,7 @@
 #define UPG_KERNELS_NEON_DECODE_H
 
 #include "kernels/chunk.h"
+#include "kernels/unroll.h"
 #include "kernels/windows.h"
 
 #include <arm_neon.h>
@@ -165,7 +166,7 @@ INLINE void decode_blocks(int k, const struct decoder *decoder, const uint8_t *c
 
             if (quarter < 2)
                 __builtin_prefetch(next + (quarter * n_groups + g) * 64);
-#pragma GCC unroll 8 /* a step must be a constant */
+            UPG_UNROLL
             for (int i = 0; i < UPG_STEPS; i++)
                 vst1q_s8(out + (((size_t)i * QUARTERS + quarter) * n_groups + g) * 16,
                          weights_at(k, &d, &opened, i));

@@ -8,6 +8,8 @@
  * Tokens are taken in blocks that stay in L2 while the rows pass by. */
 #include "kernels/neon/neon.h"
 
+#include "kernels/unroll.h"
+
 #include <arm_neon.h>
 #include <string.h>
 
@@ -85,8 +87,7 @@ INLINE const void *padded(const void *from, size_t n, size_t element_bytes, uint
     return room;
 }
 
-/* Columns c to c + n - 1 of a tile, n = 8 but for the last ones; sum[n_rows][n_tokens].  Flat loops
- * are unrolled early: only so does gcc keep all sums in registers. */
+/* Columns c to c + n - 1 of a tile, n = 8 but for the last ones; sum[n_rows][n_tokens]. */
 INLINE void add_columns(enum weights type, const struct product *p, size_t row, size_t n_rows,
                         size_t token, size_t n_tokens, size_t c, size_t n,
                         const float scale[MOST_ROWS], float32x4_t sum[MOST_SUMS])
@@ -94,12 +95,12 @@ INLINE void add_columns(enum weights type, const struct product *p, size_t row, 
     uint8_t room[32];
     struct pair values[TILE_TOKENS];
 
-#pragma GCC unroll 4
+    UPG_UNROLL
     for (size_t t = 0; t < n_tokens; t++) {
         const float *x = p->x + (token + t) * p->x_stride + c;
         values[t] = load_weights(F32, n < STEP ? padded(x, n, sizeof *x, room) : x, 1);
     }
-#pragma GCC unroll 16
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++) {
         const size_t at = (row + j / n_tokens) * p->n_cols + c;
         const uint8_t *w = (const uint8_t *)p->w + at * bytes_of(type);
@@ -118,17 +119,17 @@ INLINE void multiply_tile(enum weights type, const struct product *p, size_t row
     float32x4_t sum[MOST_SUMS];
     float scale[MOST_ROWS];
 
-#pragma GCC unroll 8
+    UPG_UNROLL
     for (size_t r = 0; r < n_rows; r++)
         scale[r] = type == I8 ? p->row_scale[row + r] : 1;
-#pragma GCC unroll 16
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++)
         sum[j] = vdupq_n_f32(0);
     for (size_t c = 0; c < whole; c += STEP)
         add_columns(type, p, row, n_rows, token, n_tokens, c, STEP, scale, sum);
     if (whole < p->n_cols)
         add_columns(type, p, row, n_rows, token, n_tokens, whole, p->n_cols - whole, scale, sum);
-#pragma GCC unroll 16
+    UPG_UNROLL
     for (size_t j = 0; j < n_rows * n_tokens; j++)
         p->y[(token + j % n_tokens) * p->y_stride + row + j / n_tokens] = vaddvq_f32(sum[j]);
 }

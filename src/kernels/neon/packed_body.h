@@ -37,7 +37,7 @@ INLINE void multiply_quarter(int k, const struct decoder *d, const uint8_t *code
     const uint8_t *next = codes + n_groups * UPG_LANES * (size_t)k + quarter * n_groups * 64;
     int32x4_t products[UPG_STEPS];
 
-#pragma GCC unroll 8
+    UPG_UNROLL
     for (int i = 0; i < UPG_STEPS; i++)
         products[i] = vdupq_n_s32(0);
     for (size_t g = 0; g < n_groups; g++) {
@@ -47,11 +47,11 @@ INLINE void multiply_quarter(int k, const struct decoder *d, const uint8_t *code
 
         if (quarter < (size_t)k)
             __builtin_prefetch(next + 64 * g);
-#pragma GCC unroll 8 /* a step must be a constant */
+        UPG_UNROLL
         for (int i = 0; i < UPG_STEPS; i++)
             products[i] = multiply_add(products[i], weights_at(k, d, &opened, i), four);
     }
-#pragma GCC unroll 8
+    UPG_UNROLL
     for (int i = 0; i < UPG_STEPS; i++)
         add_scaled(sums + 16 * i + 4 * quarter, products[i], x, 0, h, gain);
 }
@@ -91,25 +91,27 @@ INLINE void multiply_tile(const struct upg_chunk *c, size_t first, size_t token,
     const size_t tile_bytes = upg_q8_height(c->x, from) * UPG_Q8_COLS;
     int32x4_t products[TILE_TOKENS * TILE_VECTORS]; /* [n_tokens][4] */
 
-#pragma GCC unroll 16 /* all sums are registers */
+    UPG_UNROLL
     for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
         products[j] = vdupq_n_s32(0);
-    for (size_t g = 0; g < n_groups; g++, weights += 16) {
-        const int8_t *group =
-            values + g / TILE_GROUPS * tile_bytes + g % TILE_GROUPS * UPG_COL_GROUP;
-        int8x16_t rows[TILE_VECTORS];
+    for (size_t tile = 0; tile < n_groups / TILE_GROUPS; tile++, values += tile_bytes)
+        for (size_t g = 0; g < TILE_GROUPS; g++, weights += 16) {
+            int8x16_t rows[TILE_VECTORS];
 
-#pragma GCC unroll 4
-        for (size_t i = 0; i < TILE_VECTORS; i++)
-            rows[i] = vld1q_s8(weights + i * n_groups * 16);
-#pragma GCC unroll 16
-        for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
-            products[j] = multiply_add(products[j], rows[j % TILE_VECTORS],
-                                       four_values(group + j / TILE_VECTORS * UPG_Q8_COLS));
-        if (next)
-            __builtin_prefetch(next + 64 * g);
-    }
-#pragma GCC unroll 16
+            UPG_UNROLL
+            for (size_t i = 0; i < TILE_VECTORS; i++)
+                rows[i] = vld1q_s8(weights + i * n_groups * 16);
+            UPG_UNROLL
+            for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
+                products[j] = multiply_add(
+                    products[j], rows[j % TILE_VECTORS],
+                    four_values(values + g * UPG_COL_GROUP + j / TILE_VECTORS * UPG_Q8_COLS));
+            if (next) {
+                __builtin_prefetch(next);
+                next += 64;
+            }
+        }
+    UPG_UNROLL
     for (size_t j = 0; j < TILE_VECTORS * n_tokens; j++)
         add_scaled(&c->sums[token + j / TILE_VECTORS][4 * (first + j % TILE_VECTORS)], products[j],
                    c->x, from + j / TILE_VECTORS, c->scale_block, c->gain);
