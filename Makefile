@@ -16,7 +16,7 @@ CTEST = ctest --output-on-failure --timeout 600 --parallel $(JOBS) --test-dir
 SLOW = golden_logits|matrix_types|text_write_json
 SLOWEST = $(SLOW)|generate|perplexity|sequence|trained_model
 # What has threads.
-THREADED = base_pool|codec_encode_matrix|encode_map|generate|kernels|sequence
+THREADED = base_pool|codec_encode_matrix|encode_map|generate|sequence
 
 # $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
 build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)
