@@ -54,7 +54,8 @@ static inline size_t upg_q8_offset(const struct upg_q8_rows *x, size_t token, si
 
 struct upg_kernels {
     const char *tier; /* "scalar", "avx2-fma", "avx2-vnni", "avx512-bw", "avx512-vnni",
-                         "avx512-vbmi", "amx", "neon-base", "neon-dotprod" */
+                         "avx512-vbmi", "amx", "neon-base", "neon-dotprod",
+                         "neon-i8mm" */
 
     /* Bytes that packed_matmul() needs as scratch, whatever the shapes and n_tokens; a multiple of
      * 64, may be 0. */

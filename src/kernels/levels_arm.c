@@ -15,24 +15,57 @@ static bool has_neon(void)
     return true;
 }
 
+#if defined(__linux__)
+
 static bool has_dotprod(void)
 {
-#if defined(__linux__)
     return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+}
+
+static bool has_i8mm(void)
+{
+    return has_dotprod() && getauxval(AT_HWCAP2) & HWCAP2_I8MM;
+}
+
 #elif defined(__APPLE__)
+
+static bool has_feature(const char *name)
+{
     int has = 0;
     size_t n_bytes = sizeof has;
 
-    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &n_bytes, NULL, 0) == 0 && has;
-#else
-    return false;
-#endif
+    return sysctlbyname(name, &has, &n_bytes, NULL, 0) == 0 && has;
 }
+
+static bool has_dotprod(void)
+{
+    return has_feature("hw.optional.arm.FEAT_DotProd");
+}
+
+static bool has_i8mm(void)
+{
+    return has_dotprod() && has_feature("hw.optional.arm.FEAT_I8MM");
+}
+
+#else
+
+static bool has_dotprod(void)
+{
+    return false;
+}
+
+static bool has_i8mm(void)
+{
+    return false;
+}
+
+#endif
 
 static const struct upg_kernel_level levels[] = {
     {"neon-base", "neon", "NEON", has_neon, upg_kernels_fill_neon_base},
     {"neon-dotprod", "neon", "the dot products of Armv8.2", has_dotprod,
      upg_kernels_fill_neon_dotprod},
+    {"neon-i8mm", "neon", "the matrix products of Armv8.6", has_i8mm, upg_kernels_fill_neon_i8mm},
 };
 
 const struct upg_kernel_level *upg_kernel_levels(size_t *n_levels)

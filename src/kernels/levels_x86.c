@@ -9,8 +9,11 @@
 #include "kernels/avx512/avx512.h"
 
 #include <cpuid.h>
+
+#if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 
 enum leaf { LEAF_1_ECX, LEAF_7_EBX, LEAF_7_ECX, LEAF_7_EDX, LEAF_7_1_EAX };
 
@@ -76,9 +79,13 @@ static bool has_avx512_vbmi(void)
 /* Linux gives a process the tiles on request, and from then on saves them. */
 static bool may_use_tiles(void)
 {
+#if defined(__linux__)
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
 
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return false;
+#endif
 }
 
 static bool has_amx(void)

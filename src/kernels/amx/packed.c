@@ -247,10 +247,11 @@ static void multiply_half(struct pass *p, size_t b, size_t h, size_t half, size_
 static void multiply_pass(struct pass *p, const struct decoder *decoder)
 {
     const size_t n_token_blocks = (p->n_tokens + BLOCK - 1) / BLOCK;
+    const size_t n_row_blocks = p->n_row_blocks;
     const uint8_t *codes[ROW_BLOCKS];
     struct carry carry[ROW_BLOCKS][2];
 
-    for (size_t b = 0; b < p->n_row_blocks; b++) {
+    for (size_t b = 0; b < n_row_blocks; b++) {
         codes[b] = upg_codes_of(p->w, p->row_block + b);
         carry[b][0] = carry[b][1] = left_edge();
         memset(p->scratch->sums[b], 0, n_token_blocks * sizeof p->scratch->sums[b][0]);
@@ -262,11 +263,11 @@ static void multiply_pass(struct pass *p, const struct decoder *decoder)
         for (size_t t = 0; t < p->n_tokens; t++)
             p->scratch->scales[h % 2][t] =
                 p->w->gain[h] * p->x->scales[(p->token + t) * p->x->n_blocks + h];
-        for (size_t b = 0; b < p->n_row_blocks; b++) {
+        for (size_t b = 0; b < n_row_blocks; b++) {
             const uint8_t *chunk = codes[b];
 
             codes[b] += n_groups * UPG_LANES * (size_t)p->w->k;
-            p->ahead = codes[b + 1 < p->n_row_blocks ? b + 1 : 0];
+            p->ahead = codes[b + 1 < n_row_blocks ? b + 1 : 0];
             p->ahead_end = p->ahead + n_groups * UPG_LANES * (size_t)p->w->k;
             for (int half = 0; half < 2; half++) {
                 decode_half(half, decoder, p, chunk, &carry[b][half], n_groups);

@@ -6,6 +6,8 @@
  * signs of a block are hashed once for all tokens. */
 #include "kernels/avx2/avx2.h"
 
+#include "base/random.h"
+
 #include <immintrin.h>
 #include <math.h>
 
@@ -17,7 +19,7 @@ enum { LANES = 8 };
 static void hash_signs(uint64_t seed, size_t index, size_t n, float signs[UPG_SCALE_BLOCK])
 {
     for (size_t i = 0; i < n; i++)
-        signs[i] = upg_transform_sign(seed, index + i) ? -0.0F : 0.0F;
+        signs[i] = upg_splitmix64(seed + index + i) >> 63 ? -0.0F : 0.0F;
 }
 
 /* v and its partners: lane i becomes v[i] * factor[i] + partner[i], the factors 1 and -1. */

@@ -149,40 +149,13 @@ INLINE int8x16_t weights_at(int k, const struct decoder *d, const struct quarter
                     value_at(&d->planes[1], rate_of(k, 1), &block->planes[1], step));
 }
 
-/* Decode n_groups blocks, a quarter after the other; out is [32][n_groups][4 rows][4 columns].  With
- * the first two quarters of each, a line of the codes behind them is prefetched. */
-INLINE void decode_blocks(int k, const struct decoder *decoder, const uint8_t *codes,
-                          struct carry *carried, size_t n_groups, int8_t *out)
+/* sum + scale * products, as kernels.h says. */
+INLINE void add_scaled(float *sum, int32x4_t products, const struct upg_q8_rows *x, size_t token,
+                       size_t h, float gain)
 {
-    const struct decoder d = *decoder; /* `out` may alias what is behind the pointers */
-    const uint8_t *next = codes + n_groups * UPG_LANES * (size_t)k;
+    const float scale = gain * x->scales[token * x->n_blocks + h];
 
-    for (size_t quarter = 0; quarter < QUARTERS; quarter++) {
-        struct quarter_carry carry = carried->quarters[quarter];
-
-        for (size_t g = 0; g < n_groups; g++) {
-            const struct quarter_block opened =
-                open_quarter(k, codes + g * UPG_LANES * (size_t)k, quarter, &carry);
-
-            if (quarter < 2)
-                __builtin_prefetch(next + (quarter * n_groups + g) * 64);
-            UPG_UNROLL
-            for (int i = 0; i < UPG_STEPS; i++)
-                vst1q_s8(out + (((size_t)i * QUARTERS + quarter) * n_groups + g) * 16,
-                         weights_at(k, &d, &opened, i));
-        }
-        carried->quarters[quarter] = carry;
-    }
-}
-
-static inline void decode_chunk(int k, const struct decoder *d, const uint8_t *codes,
-                                struct carry *carry, size_t n_groups, int8_t *out)
-{
-    switch (k) {
-    case 2: decode_blocks(2, d, codes, carry, n_groups, out); break;
-    case 3: decode_blocks(3, d, codes, carry, n_groups, out); break;
-    default: decode_blocks(4, d, codes, carry, n_groups, out); break;
-    }
+    vst1q_f32(sum, vfmaq_n_f32(vld1q_f32(sum), vcvtq_f32_s32(products), scale));
 }
 
 /* y[128] = row scales times sums. */

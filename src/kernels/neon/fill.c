@@ -20,3 +20,8 @@ void upg_kernels_fill_neon_dotprod(struct upg_kernels *kernels)
 {
     kernels->packed_matmul = upg_packed_matmul_neon_dotprod;
 }
+
+void upg_kernels_fill_neon_i8mm(struct upg_kernels *kernels)
+{
+    kernels->packed_matmul = upg_packed_matmul_neon_i8mm;
+}

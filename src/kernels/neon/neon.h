@@ -4,9 +4,10 @@
 
 #include "kernels/kernels.h"
 
-/* Any AArch64 CPU; then the dot products of Armv8.2 too. */
+/* Any AArch64 CPU; then the dot products of Armv8.2 too; then the matrix products of Armv8.6. */
 void upg_kernels_fill_neon_base(struct upg_kernels *kernels);
 void upg_kernels_fill_neon_dotprod(struct upg_kernels *kernels);
+void upg_kernels_fill_neon_i8mm(struct upg_kernels *kernels);
 
 void upg_matmul_f32_neon(float *y, size_t y_stride, const float *w, const float *x, size_t x_stride,
                          size_t n_rows, size_t n_cols, size_t n_tokens);
@@ -29,5 +30,8 @@ void upg_packed_matmul_neon_base(float *y, size_t y_stride, const struct upg_pac
 void upg_packed_matmul_neon_dotprod(float *y, size_t y_stride, const struct upg_packed *w,
                                     const struct upg_q8_rows *x, size_t block_begin,
                                     size_t block_end, void *scratch);
+void upg_packed_matmul_neon_i8mm(float *y, size_t y_stride, const struct upg_packed *w,
+                                 const struct upg_q8_rows *x, size_t block_begin, size_t block_end,
+                                 void *scratch);
 
 #endif

@@ -19,15 +19,6 @@ INLINE int8x16_t four_values(const int8_t *values)
     return vreinterpretq_s8_s32(vdupq_n_s32(bits));
 }
 
-/* sum + scale * products, as kernels.h says. */
-INLINE void add_scaled(float *sum, int32x4_t products, const struct upg_q8_rows *x, size_t token,
-                       size_t h, float gain)
-{
-    const float scale = gain * x->scales[token * x->n_blocks + h];
-
-    vst1q_f32(sum, vfmaq_n_f32(vld1q_f32(sum), vcvtq_f32_s32(products), scale));
-}
-
 /* One scale block of one token: sums of the rows of a quarter. */
 INLINE void multiply_quarter(int k, const struct decoder *d, const uint8_t *codes, size_t quarter,
                              struct quarter_carry *carry, const struct upg_q8_rows *x, size_t h,
@@ -76,6 +67,42 @@ INLINE void multiply_one(int k, float *y, const struct upg_packed *w, const stru
             codes += n_groups * UPG_LANES * (size_t)k;
         }
         store_rows(y + block * UPG_ROW_BLOCK, w->row_scale + block * UPG_ROW_BLOCK, sums);
+    }
+}
+
+/* Decode n_groups blocks, a quarter after the other; out is [32][n_groups][4 rows][4 columns].  With
+ * the first two quarters of each, a line of the codes behind them is prefetched. */
+INLINE void decode_blocks(int k, const struct decoder *decoder, const uint8_t *codes,
+                          struct carry *carried, size_t n_groups, int8_t *out)
+{
+    const struct decoder d = *decoder; /* `out` may alias what is behind the pointers */
+    const uint8_t *next = codes + n_groups * UPG_LANES * (size_t)k;
+
+    for (size_t quarter = 0; quarter < QUARTERS; quarter++) {
+        struct quarter_carry carry = carried->quarters[quarter];
+
+        for (size_t g = 0; g < n_groups; g++) {
+            const struct quarter_block opened =
+                open_quarter(k, codes + g * UPG_LANES * (size_t)k, quarter, &carry);
+
+            if (quarter < 2)
+                __builtin_prefetch(next + (quarter * n_groups + g) * 64);
+            UPG_UNROLL
+            for (int i = 0; i < UPG_STEPS; i++)
+                vst1q_s8(out + (((size_t)i * QUARTERS + quarter) * n_groups + g) * 16,
+                         weights_at(k, &d, &opened, i));
+        }
+        carried->quarters[quarter] = carry;
+    }
+}
+
+static void decode_chunk(int k, const struct decoder *d, const uint8_t *codes, struct carry *carry,
+                         size_t n_groups, int8_t *out)
+{
+    switch (k) {
+    case 2: decode_blocks(2, d, codes, carry, n_groups, out); break;
+    case 3: decode_blocks(3, d, codes, carry, n_groups, out); break;
+    default: decode_blocks(4, d, codes, carry, n_groups, out); break;
     }
 }
 

@@ -6,6 +6,8 @@
  * signs of a block are hashed once for all tokens. */
 #include "kernels/neon/neon.h"
 
+#include "base/random.h"
+
 #include <arm_neon.h>
 #include <math.h>
 
@@ -17,7 +19,7 @@ enum { LANES = 4 };
 static void hash_signs(uint64_t seed, size_t index, size_t n, uint32_t signs[UPG_SCALE_BLOCK])
 {
     for (size_t i = 0; i < n; i++)
-        signs[i] = upg_transform_sign(seed, index + i) ? 0x80000000U : 0;
+        signs[i] = (uint32_t)(upg_splitmix64(seed + index + i) >> 32) & 0x80000000U;
 }
 
 INLINE float32x4_t flip(float32x4_t v, const uint32_t *signs)

@@ -1,6 +1,6 @@
-/* peaks.h -- what a core can do at best: read memory, multiply int8. */
-#ifndef UPG_BENCH_PEAKS_H
-#define UPG_BENCH_PEAKS_H
+/* kernels_peaks.h -- what a core can do at best: read memory, multiply int8. */
+#ifndef UPG_BENCH_KERNELS_PEAKS_H
+#define UPG_BENCH_KERNELS_PEAKS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* peaks_plain.c -- an architecture whose int8 peak is not measured. */
-#include "peaks.h"
+/* kernels_peaks_plain.c -- an architecture whose int8 peak is not measured. */
+#include "kernels_peaks.h"
 
 enum bench_unit bench_unit_of(const char *tier)
 {

@@ -1,5 +1,5 @@
-/* peaks_x86.c */
-#include "peaks.h"
+/* kernels_peaks_x86.c */
+#include "kernels_peaks.h"
 
 #include "kernels/unroll.h"
 
