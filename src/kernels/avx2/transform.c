@@ -15,7 +15,7 @@
 
 enum { LANES = 8 };
 
-/* -0 where value index + i is negated, else 0. */
+/* -0 where value index + i is negated, else 0: upg_transform_sign(), inline for vectors of them. */
 static void hash_signs(uint64_t seed, size_t index, size_t n, float signs[UPG_SCALE_BLOCK])
 {
     for (size_t i = 0; i < n; i++)

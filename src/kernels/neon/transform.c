@@ -15,7 +15,7 @@
 
 enum { LANES = 4 };
 
-/* The sign bit where value index + i is negated, else 0. */
+/* The sign bit where value index + i is negated, else 0: upg_transform_sign(), inline for vectors. */
 static void hash_signs(uint64_t seed, size_t index, size_t n, uint32_t signs[UPG_SCALE_BLOCK])
 {
     for (size_t i = 0; i < n; i++)
