@@ -44,7 +44,8 @@ typedef enum upg_status {
     UPG_ERR_SPACE = 6,       /* out of disk space */
     UPG_ERR_CONTEXT = 7,     /* the sequence would be longer than its context */
     UPG_ERR_CANCELLED = 8,   /* a callback asked to stop */
-    UPG_ERR_INTERNAL = 9     /* a bug in upg */
+    UPG_ERR_INTERNAL = 9,    /* a bug in upg */
+    UPG_ERR_BUSY = 10        /* the scheduler's queue is full, or it is draining; try again later */
 } upg_status;
 
 typedef struct upg_error {
@@ -319,7 +320,8 @@ upg_sampling_defaults(upg_sampling *sampling); /* temperature 0.7, top_p 0.9, th
 typedef enum upg_finish {
     UPG_FINISH_STOP = 0,
     UPG_FINISH_LENGTH = 1,
-    UPG_FINISH_CANCELLED = 2
+    UPG_FINISH_CANCELLED = 2,
+    UPG_FINISH_FAILED = 3 /* of a scheduler's request */
 } upg_finish;
 
 /* Called for each piece of new text (whole UTF-8 characters; never part of a stop string).
@@ -359,6 +361,222 @@ UPG_API void upg_generation_clear(upg_generation *generation);
 UPG_API upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_prompt,
                                 const upg_generate_options *options, upg_generation *generation,
                                 upg_error *err);
+
+/* ---- Scheduler: many requests at once
+ * --------------------------------------------------------------------------------------------- */
+
+/* A scheduler owns an engine and one thread.  Requests may be submitted and cancelled from any
+ * thread; what comes of them is told to callbacks from the scheduler's thread.  Each step of the
+ * model computes the next token of every running answer together with a part of the prompts that
+ * wait, so a long prompt delays running answers by one part at most.
+ *
+ * A request gives the same tokens alone, beside others, after a hit in the prefix cache, with and
+ * without speculation, and whatever the number of threads (same model, kernel tier and cache type).
+ *
+ *     upg_scheduler_new(&scheduler, model, NULL, &err);
+ *     upg_request_defaults(&request);
+ *     request.ids = tokens.ids;
+ *     request.n_ids = tokens.n;
+ *     request.on_event = print_text;
+ *     upg_scheduler_submit(scheduler, &request, &number, &err);
+ *     ...
+ *     upg_scheduler_drain(scheduler, 30);
+ *     upg_scheduler_free(scheduler);
+ */
+typedef struct upg_scheduler upg_scheduler;
+
+/* Token masks for an answer of a certain form.  The functions are called from the scheduler's
+ * thread, in order: mask, accept, mask, accept, ...; they must not block.  A failure ends the
+ * request with its status and message.
+ *
+ *   mask    fill allowed[(n_vocab + 31) / 32]: bit id % 32 of word id / 32 is 1 if the token may come
+ *           next; stop ids (upg_model_info.stop_ids) are allowed where the answer may end.  n_left:
+ *           tokens that the answer may still have, this one included, so that the form can be closed
+ *           in time.  If no token is allowed the answer ends (finish STOP).
+ *   accept  the token that was drawn, allowed by the mask before it; also called for a stop id
+ *   free    called once, after the last call, or when the request is refused by
+ *           upg_scheduler_submit(); may be NULL */
+typedef struct upg_constraint {
+    void *context;
+    upg_status (*mask)(void *context, size_t n_left, uint32_t *allowed, upg_error *err);
+    upg_status (*accept)(void *context, int32_t id, upg_error *err);
+    void (*free)(void *context);
+} upg_constraint;
+
+typedef struct upg_logprob {
+    int32_t id;
+    float logprob; /* natural logarithm of the model's own probability: before bias, penalties,
+                      temperature and masks */
+} upg_logprob;
+
+/* A token of an answer. */
+typedef struct upg_event_token {
+    int32_t id;
+    float logprob;          /* as in upg_logprob; 0 if not asked for */
+    const upg_logprob *top; /* [n_top] the most probable tokens, in order; NULL if not asked for */
+    size_t n_top;
+} upg_event_token;
+
+/* What a request took. */
+typedef struct upg_usage {
+    size_t n_prompt_tokens;
+    size_t n_cached_tokens; /* of these, found in the prefix cache */
+    size_t n_tokens;        /* of the answer, a final stop token not included */
+    size_t n_drafted;       /* tokens that speculation proposed, and how many were right */
+    size_t n_accepted;
+    size_t n_preemptions;      /* times that its cache blocks were given to older requests */
+    double wait_seconds;       /* from submission to the first part of the prompt */
+    double prompt_seconds;     /* from there to the first token of the answer */
+    double generation_seconds; /* from there to the end */
+} upg_usage;
+
+typedef enum upg_event_type {
+    UPG_EVENT_TOKENS = 0, /* the answer goes on */
+    UPG_EVENT_FINISH = 1  /* the request's last event; there is exactly one */
+} upg_event_type;
+
+/* All pointers are borrowed for the call. */
+typedef struct upg_event {
+    upg_event_type type;
+    uint64_t number; /* the request's */
+
+    /* TOKENS: what was drawn since the last event (usually one token; 0 when only held text is given
+     * out), and text that has become certain: whole UTF-8 characters, never part of a stop string.
+     * Text may lag behind tokens while a stop string or a character is undecided. */
+    const char *text;
+    size_t n_text_bytes;
+    const upg_event_token *tokens; /* [n_tokens] */
+    size_t n_tokens;
+
+    /* FINISH */
+    upg_status status;   /* UPG_OK, or why the request failed (finish is then FAILED) */
+    const char *message; /* C string; "" if it did not fail */
+    upg_finish finish;
+    const char *stop;       /* the stop string that ended the answer; NULL: none did */
+    const float *embedding; /* [n_embedding], length 1; NULL for other kinds */
+    size_t n_embedding;
+    upg_usage usage;
+} upg_event;
+
+/* Called from the scheduler's thread; must not block, for all requests wait meanwhile.  May submit
+ * and cancel requests and read statistics, but not drain or free the scheduler.  Return 0 to go on,
+ * anything else to cancel the request: FINISH still follows. */
+typedef int (*upg_event_fn)(void *context, const upg_event *event);
+
+typedef enum upg_request_kind {
+    UPG_REQUEST_GENERATE = 0,
+    UPG_REQUEST_EMBED_MEAN = 1, /* last hidden states (after the final norm), averaged over all
+                                   tokens of the prompt, scaled to length 1 */
+    UPG_REQUEST_EMBED_LAST = 2  /* that of the last token, scaled to length 1 */
+} upg_request_kind;
+
+typedef struct upg_request {
+    size_t size;
+    upg_request_kind kind;
+    const int32_t *ids; /* [n_ids] the prompt, at least one; copied */
+    size_t n_ids;
+    upg_sampling sampling;   /* copied with its logit_bias */
+    size_t max_tokens;       /* of the answer; 0: until the context is full */
+    const char *const *stop; /* [n_stop] C strings, copied: the answer ends before the first */
+    size_t n_stop;
+    int ignore_stop_ids;       /* 1: go on after end-of-text tokens (for measurements) */
+    int logprobs;              /* 1: log-probabilities of the answer's tokens */
+    size_t n_top_logprobs;     /* 0 .. UPG_MAX_TOP_LOGPROBS; needs logprobs */
+    upg_constraint constraint; /* copied; mask NULL: none */
+    uint64_t client;           /* clients take turns; all requests of one have the same number */
+    int priority;              /* greater goes first */
+    int no_speculation;        /* 1: off for this request */
+    int no_prefix_cache;       /* 1: neither looks into the prefix cache nor adds to it */
+    upg_event_fn on_event;     /* must not be NULL */
+    void *on_event_context;
+} upg_request;
+
+#define UPG_MAX_TOP_LOGPROBS 20
+
+UPG_API void upg_request_defaults(upg_request *request); /* sampling: upg_sampling_defaults() */
+
+typedef struct upg_scheduler_options {
+    size_t size;
+    upg_engine_options engine; /* cache_tokens 0: four times the context */
+    size_t max_running;        /* requests in the model at a time, 1 .. 128; 0: 64 */
+    size_t max_waiting;        /* requests that wait; 0: 256 */
+    size_t chunk_tokens;    /* prompt tokens of a step while answers are running, 1 .. 256; 0: 64 */
+    int no_speculation;     /* 1: off; otherwise used for each answer while it measures faster */
+    int no_prefix_cache;    /* 1: off */
+    const char *cache_path; /* C string: the prefix cache is read from this file at the start, if it
+                                  is there, belongs to this model and is not damaged, and written to it
+                                  by upg_scheduler_free(); NULL: neither */
+} upg_scheduler_options;
+
+UPG_API void upg_scheduler_options_defaults(upg_scheduler_options *options);
+
+/* Make a scheduler and start its thread.  It borrows the model, which must outlive it.  All memory
+ * for caches is fixed here; a request holds besides its ids and, while it runs, 9 bytes a token of
+ * the vocabulary.  UPG_ERR_ARGUMENT, UPG_ERR_MEMORY, UPG_ERR_UNSUPPORTED. */
+UPG_API upg_status upg_scheduler_new(upg_scheduler **scheduler, const upg_model *model,
+                                     const upg_scheduler_options *options, upg_error *err);
+
+/* Cancels what is left (each FINISH is told), stops the thread, frees all.  NULL is allowed. */
+UPG_API void upg_scheduler_free(upg_scheduler *scheduler);
+
+/* The engine's tier, as upg_engine_tier(). */
+UPG_API const char *upg_scheduler_tier(const upg_scheduler *scheduler);
+
+/* Most tokens of prompt and answer together. */
+UPG_API size_t upg_scheduler_context(const upg_scheduler *scheduler);
+
+/* Submit a request.  Returns at once; events follow, the first possibly before the return.
+ *   number  receives the request's number, never used again; may be NULL
+ * UPG_ERR_BUSY if max_waiting requests wait already or the scheduler is draining; UPG_ERR_CONTEXT if
+ * the prompt, or the prompt and max_tokens, are longer than the context (the message has both
+ * numbers); UPG_ERR_ARGUMENT names the field that is out of range; UPG_ERR_MEMORY.  After a failure
+ * no event is told.  Any thread. */
+UPG_API upg_status upg_scheduler_submit(upg_scheduler *scheduler, const upg_request *request,
+                                        uint64_t *number, upg_error *err);
+
+/* Cancel a request: its blocks are free after the step that is being computed, and FINISH (CANCELLED)
+ * is told.  Numbers of finished requests are passed over.  Any thread, returns at once. */
+UPG_API void upg_scheduler_cancel(upg_scheduler *scheduler, uint64_t number);
+
+/* Refuse new requests from now on and wait until all have finished; what has not after `seconds` is
+ * cancelled.  Not from a callback. */
+UPG_API void upg_scheduler_drain(upg_scheduler *scheduler, double seconds);
+
+/* Times in seconds: bucket i counts values up to 0.0001 * 2^i that did not fit bucket i - 1, the last
+ * one all others. */
+enum { UPG_HISTOGRAM_BUCKETS = 24 };
+typedef struct upg_histogram {
+    uint64_t count[UPG_HISTOGRAM_BUCKETS];
+    double sum;
+} upg_histogram;
+
+/* The upper bound of bucket i in seconds; infinity for the last. */
+UPG_API double upg_histogram_bound(size_t i);
+
+/* Counters count from the start. */
+typedef struct upg_scheduler_stats {
+    size_t size;
+    size_t n_waiting, n_running;              /* requests, now */
+    size_t n_blocks, n_blocks_used;           /* of the KV cache; used by running requests, now */
+    size_t n_blocks_cached;                   /* held for the prefix cache alone, now */
+    size_t block_tokens;                      /* tokens of a block */
+    uint64_t n_bytes;                         /* of caches and scratch */
+    uint64_t n_submitted, n_refused;          /* refused: UPG_ERR_BUSY */
+    uint64_t n_finished[4];                   /* by upg_finish */
+    uint64_t n_prompt_tokens;                 /* of admitted requests */
+    uint64_t n_cached_tokens;                 /* of these, found in the prefix cache */
+    uint64_t n_tokens;                        /* of answers */
+    uint64_t n_drafted, n_accepted;           /* speculation */
+    uint64_t n_preemptions, n_blocks_evicted; /* evicted from the prefix cache */
+    uint64_t n_steps, n_rows;                 /* steps of the model, rows computed in them */
+    uint64_t n_batch;                         /* sum over steps of the requests in them */
+    double step_age_seconds;                  /* since the last step ended; 0 while idle */
+    upg_histogram wait, first_token, between_tokens, request, step; /* seconds; first_token: from
+                                                                       submission */
+} upg_scheduler_stats;
+
+/* A snapshot; set stats->size first.  Any thread; never waits for a step. */
+UPG_API void upg_scheduler_get_stats(const upg_scheduler *scheduler, upg_scheduler_stats *stats);
 
 /* ---- Evaluation
  * ------------------------------------------------------------------------------------------- */

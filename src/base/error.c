@@ -68,6 +68,7 @@ const char *upg_status_name(upg_status status)
     case UPG_ERR_CONTEXT: return "context is full";
     case UPG_ERR_CANCELLED: return "cancelled";
     case UPG_ERR_INTERNAL: return "internal error";
+    case UPG_ERR_BUSY: return "busy";
     }
     return "unknown status";
 }

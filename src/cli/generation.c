@@ -107,6 +107,7 @@ const char *finish_name(upg_finish finish)
     switch (finish) {
     case UPG_FINISH_STOP: return "stop";
     case UPG_FINISH_LENGTH: return "length";
+    case UPG_FINISH_FAILED:
     case UPG_FINISH_CANCELLED: break;
     }
     return "cancelled";

@@ -79,6 +79,7 @@ int exit_code(upg_status status)
     case UPG_ERR_CANCELLED: return 130;
     case UPG_ERR_IO:
     case UPG_ERR_CONTEXT:
+    case UPG_ERR_BUSY:
     case UPG_ERR_INTERNAL: break;
     }
     return 1;

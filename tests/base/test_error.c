@@ -73,7 +73,7 @@ static void errno_becomes_a_status(void **state)
 static void every_status_has_a_name_of_its_own(void **state)
 {
     (void)state;
-    for (int a = UPG_OK; a <= UPG_ERR_INTERNAL; a++) {
+    for (int a = UPG_OK; a <= UPG_ERR_BUSY; a++) {
         assert_string_not_equal(upg_status_name((upg_status)a), "unknown status");
         for (int b = UPG_OK; b < a; b++)
             assert_string_not_equal(upg_status_name((upg_status)a), upg_status_name((upg_status)b));
