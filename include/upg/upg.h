@@ -264,6 +264,28 @@ UPG_API const char *upg_engine_tier(const upg_engine *engine);
 /* Bytes that the engine holds: caches and scratch, without the model's weights. */
 UPG_API uint64_t upg_engine_n_bytes(const upg_engine *engine);
 
+/* What an engine would take, in bytes. */
+typedef struct upg_memory_plan {
+    uint64_t weight_bytes;  /* the model's files, mapped: engines and programs share them */
+    uint64_t cache_bytes;   /* keys and values */
+    uint64_t scratch_bytes; /* buffers of a step, tables, logits of one token */
+    uint64_t total_bytes;
+    uint64_t token_bytes; /* of weights that computing one token reads */
+    size_t context;       /* tokens, as completed from the options */
+    size_t n_threads;
+} upg_memory_plan;
+
+/* Fill in *plan without weights being read or memory being used: upg_engine_new() with the same
+ * options takes exactly cache_bytes + scratch_bytes.  The model may be an outline.  Statuses as of
+ * upg_engine_new(). */
+UPG_API upg_status upg_engine_plan(const upg_model *model, const upg_engine_options *options,
+                                   upg_memory_plan *plan, upg_error *err);
+
+/* The kernel tier that an engine would use and why no higher one, as upg_engine_tier() says it.
+ *   highest  as upg_engine_options.cpu_tier
+ *   text     receives the sentence, zero-terminated, cut to n_text bytes */
+UPG_API upg_status upg_cpu_tier(const char *highest, char *text, size_t n_text, upg_error *err);
+
 UPG_API upg_status upg_sequence_new(upg_sequence **sequence, upg_engine *engine, upg_error *err);
 UPG_API void upg_sequence_free(upg_sequence *sequence);
 
@@ -710,6 +732,11 @@ UPG_API void upg_synth_options_defaults(upg_synth_options *options);
  * UPG_ERR_CANCELLED. */
 UPG_API upg_status upg_synth(const char *destination, const upg_synth_options *options,
                              upg_error *err);
+
+/* What upg_synth() would write as a .upg file, without weights: for upg_engine_plan() and for
+ * looking at; upg_engine_new() refuses it.  n_file_bytes is exact.  The caller owns the model. */
+UPG_API upg_status upg_model_outline(upg_model **model, const upg_synth_options *options,
+                                     upg_error *err);
 
 #ifdef __cplusplus
 }

@@ -6,12 +6,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
 /* The header occupies one cache line in front of the chunk's memory. */
 struct upg_arena_chunk {
     struct upg_arena_chunk *next;
+    void *block;           /* what was allocated, and its bytes if it was mapped */
+    size_t mapped_bytes;   /* 0: from calloc() */
     size_t capacity, used; /* bytes behind the header */
 };
 
@@ -29,19 +32,35 @@ void *upg_aligned_alloc(size_t n, size_t size)
     return memory;
 }
 
+/* Zeroed memory whose pages the system gives when they are touched. */
+static void *new_block(const struct upg_arena *arena, size_t n_bytes)
+{
+    void *block;
+
+    if (!arena->only_plans)
+        return calloc(1, n_bytes);
+    block = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return block == MAP_FAILED ? NULL : block;
+}
+
 static struct upg_arena_chunk *add_chunk(struct upg_arena *arena, size_t n_bytes)
 {
-    size_t with_header;
     struct upg_arena_chunk *chunk;
     const size_t capacity = n_bytes > CHUNK_BYTES ? n_bytes : CHUNK_BYTES;
+    size_t block_bytes;
+    void *block;
 
-    if (!size_add(capacity, UPG_CACHE_LINE, &with_header))
+    if (!size_add(capacity, 2 * UPG_CACHE_LINE, &block_bytes)) /* for header and alignment */
         return NULL;
-    chunk = upg_aligned_alloc(with_header, 1);
-    if (!chunk)
+    block = new_block(arena, block_bytes);
+    if (!block)
         return NULL;
-    chunk->capacity = capacity;
-    chunk->next = arena->chunks;
+    chunk = (void *)((uint8_t *)block + (-(uintptr_t)block & (UPG_CACHE_LINE - 1)));
+    *chunk = (struct upg_arena_chunk){.next = arena->chunks,
+                                      .block = block,
+                                      .mapped_bytes = arena->only_plans ? block_bytes : 0,
+                                      .capacity = capacity};
     arena->chunks = chunk;
     return chunk;
 }
@@ -81,7 +100,10 @@ void upg_arena_clear(struct upg_arena *arena)
     while (arena->chunks) {
         struct upg_arena_chunk *chunk = arena->chunks;
         arena->chunks = chunk->next;
-        free(chunk);
+        if (chunk->mapped_bytes > 0)
+            munmap(chunk->block, chunk->mapped_bytes);
+        else
+            free(chunk->block);
     }
     arena->n_bytes = 0;
 }

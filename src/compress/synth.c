@@ -282,7 +282,7 @@ static upg_status make_plan(struct synth *s, upg_error *err)
     if (status != UPG_OK)
         return status;
     outline_plan(s);
-    status = upg_writer_open(&writer, s->destination, &s->model, METADATA_RESERVE, err);
+    status = upg_writer_open(&writer, NULL, &s->model, METADATA_RESERVE, err);
     if (status != UPG_OK)
         return status;
     least = upg_writer_n_bytes(writer);
@@ -387,29 +387,104 @@ static upg_status write_upg(struct synth *s, upg_error *err)
     return status;
 }
 
+/* Everything but the weights.  Whatever happens, end with finish(). */
+static upg_status begin(struct synth *s, const char *destination, const upg_synth_options *options,
+                        const upg_synth_options *defaults, upg_error *err)
+{
+    upg_status status;
+
+    s->options = options ? options : defaults;
+    s->shape = s->options->shape ? s->options->shape : "phi-4";
+    s->destination = destination;
+    s->model.format = "synthetic";
+    s->model.path = destination;
+    status = choose_config(s, err);
+    if (status == UPG_OK)
+        status = make_norms(s, err);
+    if (status == UPG_OK)
+        status = make_tokenizer(s, err);
+    return status;
+}
+
+static void finish(struct synth *s)
+{
+    upg_plan_clear(&s->plan);
+    upg_pool_free(s->pool);
+    if (s->model.tokenizer)
+        upg_tokenizer_free(s->model.tokenizer);
+    upg_tokens_clear(&s->model.stop_ids);
+    upg_arena_clear(&s->arena);
+}
+
 upg_status upg_synth(const char *destination, const upg_synth_options *options, upg_error *err)
 {
     upg_synth_options defaults;
-    struct synth s = {.destination = destination};
+    struct synth s = {0};
     upg_status status;
 
     upg_synth_options_defaults(&defaults);
-    s.options = options ? options : &defaults;
-    s.shape = s.options->shape ? s.options->shape : "phi-4";
-    s.model.format = "synthetic";
-    s.model.path = destination;
-    status = choose_config(&s, err);
-    if (status == UPG_OK)
-        status = make_norms(&s, err);
-    if (status == UPG_OK)
-        status = make_tokenizer(&s, err);
+    status = begin(&s, destination, options, &defaults, err);
     if (status == UPG_OK)
         status = s.options->format == UPG_SYNTH_HF ? write_hf(&s, err) : write_upg(&s, err);
-    upg_plan_clear(&s.plan);
-    upg_pool_free(s.pool);
-    if (s.model.tokenizer)
-        upg_tokenizer_free(s.model.tokenizer);
-    upg_tokens_clear(&s.model.stop_ids);
-    upg_arena_clear(&s.arena);
+    finish(&s);
+    return status;
+}
+
+/* ---- Outlines ---- */
+
+/* Sizes of all matrices and of the file, from a writer without a file. */
+static upg_status take_sizes(struct synth *s, const struct upg_writer *writer, upg_error *err)
+{
+    struct upg_model *model = &s->model;
+    size_t n_taken = 0;
+
+    model->n_file_bytes = upg_writer_n_bytes(writer);
+    for (size_t i = 0; i < upg_n_slots(&model->config); i++) {
+        const struct upg_slot slot = upg_slot_of(model, i);
+
+        for (size_t p = 0; p < upg_slot_n_parts(&slot); p++) {
+            slot.parts[p] = *upg_writer_outline(writer, n_taken++);
+            slot.parts[p].name =
+                upg_arena_text(&s->arena, slot.parts[p].name, strlen(slot.parts[p].name));
+            if (!slot.parts[p].name)
+                return upg_fail_memory(err, "a matrix's name", sizeof slot.name);
+        }
+    }
+    if (model->config.tied_embeddings)
+        model->head = (struct upg_linear){.n_parts = 1,
+                                          .part = {model->embedding},
+                                          .n_rows = model->config.n_vocab,
+                                          .n_cols = model->config.d_model};
+    return UPG_OK;
+}
+
+upg_status upg_model_outline(upg_model **model, const upg_synth_options *options, upg_error *err)
+{
+    upg_synth_options defaults;
+    struct synth s = {0};
+    struct upg_writer *writer = NULL;
+    struct upg_model *outline = calloc(1, sizeof *outline);
+    upg_status status;
+
+    upg_synth_options_defaults(&defaults);
+    status = outline ? begin(&s, "(outline)", options, &defaults, err)
+                     : upg_fail_memory(err, "a model", sizeof *outline);
+    if (status == UPG_OK)
+        status = make_plan(&s, err);
+    if (status == UPG_OK)
+        status = upg_writer_open(&writer, NULL, &s.model, METADATA_RESERVE, err);
+    if (status == UPG_OK)
+        status = take_sizes(&s, writer, err);
+    upg_writer_discard(writer);
+    if (status == UPG_OK) {
+        *outline = s.model;
+        outline->arena = s.arena;
+        s.model = (struct upg_model){0};
+        s.arena = (struct upg_arena){0};
+        *model = outline;
+    } else {
+        free(outline);
+    }
+    finish(&s);
     return status;
 }

@@ -71,8 +71,9 @@ static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
     return status;
 }
 
-upg_status upg_engine_new(upg_engine **engine, const upg_model *model,
-                          const upg_engine_options *options, upg_error *err)
+/* only_plans: an engine that is as large as asked for, and cannot be used. */
+static upg_status make_engine(upg_engine **engine, const upg_model *model,
+                              const upg_engine_options *options, bool only_plans, upg_error *err)
 {
     upg_engine_options o;
     struct upg_backend backend;
@@ -92,6 +93,7 @@ upg_status upg_engine_new(upg_engine **engine, const upg_model *model,
     e->model = model;
     e->context = o.context;
     e->chunk_rows = UPG_MAX_ROWS;
+    e->arena.only_plans = only_plans;
     e->rows = upg_arena_alloc(&e->arena, UPG_MAX_ROWS, sizeof *e->rows);
     e->wanted = upg_arena_alloc(&e->arena, UPG_MAX_ROWS, sizeof *e->wanted);
     if (!e->rows || !e->wanted) {
@@ -103,6 +105,8 @@ upg_status upg_engine_new(upg_engine **engine, const upg_model *model,
         status = make_backend(e, &o, &backend, err);
     if (status == UPG_OK)
         status = upg_forward_init(&e->forward, model, &backend, UPG_MAX_ROWS, &e->arena, err);
+    if (status == UPG_OK)
+        status = upg_engine_reserve_logits(e, 1, err);
     if (status != UPG_OK)
         goto failed;
     *engine = e;
@@ -113,12 +117,21 @@ failed:
     return status;
 }
 
+upg_status upg_engine_new(upg_engine **engine, const upg_model *model,
+                          const upg_engine_options *options, upg_error *err)
+{
+    if (!model->embedding.data)
+        return upg_fail(err, UPG_ERR_ARGUMENT,
+                        "%s: is an outline without weights; write it with upg_synth() first",
+                        model->path);
+    return make_engine(engine, model, options, false, err);
+}
+
 void upg_engine_free(upg_engine *engine)
 {
     if (!engine)
         return;
     upg_pool_free(engine->pool);
-    upg_kv_cache_clear(&engine->cache);
     upg_arena_clear(&engine->arena);
     free(engine->logits);
     free(engine);
@@ -134,6 +147,54 @@ uint64_t upg_engine_n_bytes(const upg_engine *engine)
     const size_t logits_bytes =
         engine->logits_capacity * engine->model->config.n_vocab * sizeof(float);
 
-    return sizeof *engine + engine->arena.n_bytes + upg_kv_cache_n_bytes(&engine->cache) +
-           logits_bytes;
+    return sizeof *engine + engine->arena.n_bytes + logits_bytes;
+}
+
+static uint64_t linear_bytes(const struct upg_linear *linear)
+{
+    uint64_t n_bytes = 0;
+
+    for (size_t i = 0; i < linear->n_parts; i++)
+        n_bytes += upg_matrix_stored_bytes(&linear->part[i]);
+    return n_bytes;
+}
+
+/* Weights that every token reads: all but the embedding. */
+static uint64_t token_bytes(const struct upg_model *model)
+{
+    uint64_t n_bytes = linear_bytes(&model->head);
+
+    for (size_t i = 0; i < model->config.n_layers; i++) {
+        const struct upg_layer *layer = &model->layers[i];
+
+        n_bytes += linear_bytes(&layer->qkv) + linear_bytes(&layer->o) +
+                   linear_bytes(&layer->gate_up) + linear_bytes(&layer->down);
+    }
+    return n_bytes;
+}
+
+upg_status upg_engine_plan(const upg_model *model, const upg_engine_options *options,
+                           upg_memory_plan *plan, upg_error *err)
+{
+    upg_engine *e;
+    const upg_status status = make_engine(&e, model, options, true, err);
+
+    if (status != UPG_OK)
+        return status;
+    *plan = (upg_memory_plan){.weight_bytes = model->n_file_bytes,
+                              .cache_bytes = upg_kv_cache_n_bytes(&e->cache),
+                              .token_bytes = token_bytes(model),
+                              .context = e->context,
+                              .n_threads = e->pool ? upg_pool_n_threads(e->pool) : 1};
+    plan->scratch_bytes = upg_engine_n_bytes(e) - plan->cache_bytes;
+    plan->total_bytes = plan->weight_bytes + plan->cache_bytes + plan->scratch_bytes;
+    upg_engine_free(e);
+    return UPG_OK;
+}
+
+upg_status upg_cpu_tier(const char *highest, char *text, size_t n_text, upg_error *err)
+{
+    struct upg_kernels kernels;
+
+    return upg_kernels_init(&kernels, highest, text, n_text, err);
 }

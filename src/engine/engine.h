@@ -55,6 +55,9 @@ struct upg_share {
     size_t n_rows, n_logits;
 };
 
+/* Room for n_rows rows of logits; what was there is lost.  UPG_ERR_MEMORY. */
+upg_status upg_engine_reserve_logits(upg_engine *engine, size_t n_rows, upg_error *err);
+
 /* Compute one step for several sequences, at most UPG_MAX_ROWS rows together.
  *   logits  [sum of n_logits, n_vocab], in the order of the shares
  * After a failure caches hold no more than before. */

@@ -7,7 +7,6 @@
 
 #include "base/size.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static uint8_t *block_of(const struct upg_kv_cache *cache, uint32_t block)
@@ -81,18 +80,12 @@ upg_status upg_kv_cache_init(struct upg_kv_cache *cache, upg_kv_type type, size_
     status = upg_kv_blocks_init(&cache->blocks, n_blocks, n_open, arena, err);
     if (status != UPG_OK)
         return status;
-    cache->memory = aligned_alloc(UPG_CACHE_LINE, n_bytes); /* which divides the sides' sizes */
+    cache->memory = upg_arena_alloc(arena, n_blocks, cache->block_bytes);
     if (!cache->memory)
         return upg_fail(err, UPG_ERR_MEMORY,
                         "KV cache: %zu tokens need %zu bytes; use a smaller context or cache",
                         n_tokens, n_bytes);
     return UPG_OK;
-}
-
-void upg_kv_cache_clear(struct upg_kv_cache *cache)
-{
-    free(cache->memory);
-    cache->memory = NULL;
 }
 
 size_t upg_kv_cache_n_bytes(const struct upg_kv_cache *cache)

@@ -22,16 +22,15 @@ struct upg_kv_cache {
     size_t side_bytes;  /* keys, or values, of a block, layer and head */
     size_t block_bytes; /* at least n_layers * n_kv_heads * 2 * side_bytes */
     size_t exact_bytes; /* an F16 side; 0 without open blocks */
-    uint8_t *memory;    /* [n_blocks, block_bytes], owned; free with upg_kv_cache_clear() */
+    uint8_t *memory;    /* [n_blocks, block_bytes], in the arena */
 };
 
-/* A cache of at least n_tokens.  Memory is not touched before it is used.
+/* A cache of at least n_tokens, in the arena.  Memory is not touched before it is used.
  * UPG_ERR_MEMORY; UPG_ERR_ARGUMENT for sizes beyond the address space; UPG_ERR_UNSUPPORTED for a
  * type that this head_dim does not allow. */
 upg_status upg_kv_cache_init(struct upg_kv_cache *cache, upg_kv_type type, size_t n_layers,
                              size_t n_kv_heads, size_t head_dim, size_t n_tokens,
                              struct upg_arena *arena, upg_error *err);
-void upg_kv_cache_clear(struct upg_kv_cache *cache);
 
 /* Bytes of blocks for n_tokens. */
 size_t upg_kv_cache_n_bytes(const struct upg_kv_cache *cache);

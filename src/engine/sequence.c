@@ -131,8 +131,7 @@ upg_status upg_engine_step(upg_engine *engine, const struct upg_share *shares, s
     return status;
 }
 
-/* Room for n_rows rows of logits; what was there is lost. */
-static upg_status reserve_logits(upg_engine *engine, size_t n_rows, upg_error *err)
+upg_status upg_engine_reserve_logits(upg_engine *engine, size_t n_rows, upg_error *err)
 {
     size_t n;
 
@@ -166,7 +165,7 @@ upg_status upg_sequence_compute(upg_sequence *s, size_t n_logits, upg_progress_f
     first = s->list.n_tokens;
     status = upg_kv_cache_check_room(&engine->cache, &s->list, s->n_tokens, err);
     if (status == UPG_OK)
-        status = reserve_logits(engine, n_logits, err);
+        status = upg_engine_reserve_logits(engine, n_logits, err);
     while (status == UPG_OK && s->list.n_tokens < s->n_tokens) {
         const size_t n_left = s->n_tokens - s->list.n_tokens;
         const size_t n_rows = smaller(n_left, engine->chunk_rows);

@@ -143,7 +143,8 @@ static upg_status compose(struct upg_safetensors_writer *w, const json_t *metada
     if (out->n > w->header_bytes || w->header_bytes > 8 + UPG_SAFETENSORS_MAX_HEADER)
         return upg_fail(err, UPG_ERR_ARGUMENT,
                         "%s: the header needs %zu bytes, but %zu were reserved (at most %zu)",
-                        w->file.path, out->n, w->header_bytes, UPG_SAFETENSORS_MAX_HEADER);
+                        w->file.path ? w->file.path : "(outline)", out->n, w->header_bytes,
+                        UPG_SAFETENSORS_MAX_HEADER);
     status = upg_buffer_reserve(out, w->header_bytes - out->n, err);
     if (status != UPG_OK)
         return status;
@@ -212,13 +213,13 @@ upg_status upg_safetensors_writer_open(struct upg_safetensors_writer **writer, c
     if (!w)
         return upg_fail_memory(err, "a file writer", sizeof *w);
     status = lay_out(w, tensors, n, align, err);
-    if (status == UPG_OK)
+    if (status == UPG_OK && path)
         status = upg_atomic_file_open(&w->file, path, err);
     if (status == UPG_OK)
         status = compose(w, metadata, reserve, &header, err);
-    if (status == UPG_OK)
+    if (status == UPG_OK && path)
         status = upg_atomic_file_write(&w->file, header.bytes, header.n, err);
-    if (status == UPG_OK)
+    if (status == UPG_OK && path)
         status = advance(w, err); /* tensors without bytes */
     upg_buffer_clear(&header);
     if (status == UPG_OK)

@@ -20,7 +20,8 @@ struct upg_safetensors_writer;
  *   align       64: every tensor starts at a multiple of 64 bytes of the file, by tensors "pad.N"
  * of zeros where sizes need them; 1: no padding between tensors
  *
- * On success the caller ends with _commit() or _discard(). */
+ * path NULL: there is no file, only its size.  On success the caller ends with _commit() or
+ * _discard(); without a file, with the latter. */
 upg_status upg_safetensors_writer_open(struct upg_safetensors_writer **writer, const char *path,
                                        const struct upg_safetensor *tensors, size_t n,
                                        const json_t *metadata, size_t reserve, size_t align,

@@ -308,6 +308,7 @@ upg_status upg_writer_open(struct upg_writer **writer, const char *path,
 {
     struct upg_writer *w = calloc(1, sizeof *w);
     json_t *matrices = json_object();
+    const char *name = path ? path : "(outline)";
     upg_status status = UPG_OK;
 
     if (!w || !matrices) {
@@ -316,9 +317,9 @@ upg_status upg_writer_open(struct upg_writer **writer, const char *path,
         return upg_fail_memory(err, "a file writer", sizeof *w);
     }
     w->outline = outline;
-    w->path = upg_arena_text(&w->arena, path, strlen(path));
+    w->path = upg_arena_text(&w->arena, name, strlen(name));
     if (!w->path)
-        status = upg_fail_memory(err, "a file name", strlen(path));
+        status = upg_fail_memory(err, "a file name", strlen(name));
     if (status == UPG_OK && outline->tokenizer)
         status = upg_tokenizer_pack(outline->tokenizer, &w->tokenizer, err);
     if (status == UPG_OK)
@@ -331,7 +332,7 @@ upg_status upg_writer_open(struct upg_writer **writer, const char *path,
             &w->file, path, w->tensors, w->n_tensors, w->metadata,
             reserve + 2 * w->n_tensors * (UPG_CHECKSUM_DIGITS + 1) + sizeof UPG_KEY_CHECKSUMS + 8,
             UPG_TENSOR_ALIGN, err);
-    if (status == UPG_OK)
+    if (status == UPG_OK && path)
         status = write_norms(w, err);
     json_decref(matrices);
     if (status == UPG_OK)

@@ -16,6 +16,7 @@ struct upg_writer;
 
 /* Begin a file that appears under `path` when it is committed.
  *
+ *   path      NULL: there is no file, only its size and outlines; end with _discard()
  *   outline   a model with config, stop_ids, tokenizer (may be NULL) and all norms as they shall be
  *             in the file; of its matrices only n_parts, type, n_rows, n_cols and, for PACKED,
  *             packed.k, the seeds and has_output_transform are looked at.  Borrowed until the end.
