@@ -194,6 +194,26 @@ static const struct command export = {
             NO_MORE_EXAMPLES},
     .run = export_command};
 
+static const struct command plan = {
+    .name = "plan",
+    .summary = "say how much memory a model will take",
+    .description =
+        "Bytes of weights, of the cache of keys and values, and of scratch memory, with the "
+        "options given; nothing is loaded. The program keeps to it: the engine that 'run' makes "
+        "with the same options takes exactly so much. Weights are mapped from the file, so that "
+        "several programs share them, and the system may drop what is not used.\n\n"
+        "With --shape, of a .upg file that is not there yet.",
+    .operands = {"[MODEL]", .model = true, .min = 0, .max = 0, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&shape_group, &machine_group, &cache_group,
+                                                   &output_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"A model with its longest context", "upg plan phi-4.upg --ctx 16384"},
+            {"Would it fit, with a smaller cache?", "upg plan --shape phi-4 --ctx 16384 --kv q4"},
+            {"The number alone", "upg plan phi-4.upg --json | jq .total_bytes"},
+            NO_MORE_EXAMPLES},
+    .run = plan_command};
+
 static const struct command synth = {
     .name = "synth",
     .summary = "write a model of a known shape with random weights",
@@ -240,9 +260,9 @@ static const struct command completion = {
             NO_MORE_EXAMPLES},
     .run = completion_command};
 
-const struct command *const upg_commands[] = {&run,    &chat,       &tokenize, &logits, &inspect,
-                                              &verify, &eval,       &compress, &export, &synth,
-                                              &help,   &completion, NULL};
+const struct command *const upg_commands[] = {&run,    &chat, &tokenize,   &logits, &inspect,
+                                              &verify, &eval, &compress,   &export, &plan,
+                                              &synth,  &help, &completion, NULL};
 
 const struct command *find_command(const char *name)
 {

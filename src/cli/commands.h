@@ -13,6 +13,8 @@ upg_status verify_command(const struct settings *settings, upg_error *err);
 upg_status eval_command(const struct settings *settings, upg_error *err);
 upg_status compress_command(const struct settings *settings, upg_error *err);
 upg_status export_command(const struct settings *settings, upg_error *err);
+upg_status bench_command(const struct settings *settings, upg_error *err);
+upg_status plan_command(const struct settings *settings, upg_error *err);
 upg_status synth_command(const struct settings *settings, upg_error *err);
 upg_status help_command(const struct settings *settings, upg_error *err);
 upg_status completion_command(const struct settings *settings, upg_error *err);

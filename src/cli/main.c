@@ -10,6 +10,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static upg_status run_settings(const struct settings *settings, upg_error *err)
@@ -37,6 +38,17 @@ static upg_status run_named(const char *name, int argc, char **argv, upg_error *
     return status;
 }
 
+/* Version, and the instructions that UPG_CPU and this machine allow. */
+static upg_status write_version(upg_error *err)
+{
+    char tier[256];
+    const upg_status status = upg_cpu_tier(getenv("UPG_CPU"), tier, sizeof tier, err);
+
+    if (status == UPG_OK)
+        printf("upg %s\ninstructions: %s\n", upg_version(), tier);
+    return status;
+}
+
 static upg_status run_upg(int argc, char **argv, upg_error *err)
 {
     const char *word = argc > 1 ? argv[1] : NULL;
@@ -47,10 +59,8 @@ static upg_status run_upg(int argc, char **argv, upg_error *err)
         write_manual(&plain_form, NULL);
         return UPG_OK;
     }
-    if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0) {
-        printf("upg %s\n", upg_version());
-        return UPG_OK;
-    }
+    if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0)
+        return write_version(err);
     if (word[0] == '-')
         return fail(err, UPG_ERR_ARGUMENT, "'%s' stands where a command is expected", word);
     return run_named(word, argc - 1, argv + 1, err);

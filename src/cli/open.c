@@ -35,31 +35,37 @@ upg_status open_model(struct opened *opened, const char *path, const struct sett
     return UPG_OK;
 }
 
-upg_status open_engine(struct opened *opened, size_t context, const struct settings *settings,
-                       upg_error *err)
+upg_engine_options engine_options(const upg_model_info *info, size_t context,
+                                  const struct settings *settings)
 {
-    const double start = seconds_now();
-    const size_t of_model = opened->info.context;
     upg_engine_options options;
-    upg_status status;
 
     if (context == 0)
-        context = of_model < DEFAULT_CONTEXT ? of_model : DEFAULT_CONTEXT;
+        context = info->context < DEFAULT_CONTEXT ? info->context : DEFAULT_CONTEXT;
     upg_engine_options_defaults(&options);
     options.n_threads = (size_t)settings->n_threads;
     options.context = context;
     options.kv_type = (upg_kv_type)settings->kv_type;
     options.compute = (upg_compute)settings->compute;
     options.cpu_tier = getenv("UPG_CPU");
-    status = upg_engine_new(&opened->engine, opened->model, &options, err);
+    return options;
+}
+
+upg_status open_engine(struct opened *opened, size_t context, const struct settings *settings,
+                       upg_error *err)
+{
+    const double start = seconds_now();
+    const upg_engine_options options = engine_options(&opened->info, context, settings);
+    const upg_status status = upg_engine_new(&opened->engine, opened->model, &options, err);
+
     if (status != UPG_OK)
         return status;
-    opened->context = context;
+    opened->context = options.context;
     opened->load_seconds += seconds_now() - start;
     if (settings->log_level == LOG_VERBOSE)
         note("%s, %.1f million weights; instructions: %s; context: %zu tokens, %.1f MB of memory",
              opened->info.path, 1e-6 * (double)opened->info.n_parameters,
-             upg_engine_tier(opened->engine), context,
+             upg_engine_tier(opened->engine), options.context,
              1e-6 * (double)upg_engine_n_bytes(opened->engine));
     return UPG_OK;
 }

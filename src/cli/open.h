@@ -22,7 +22,11 @@ bool wants_progress(const struct settings *settings);
 upg_status open_model(struct opened *opened, const char *path, const struct settings *settings,
                       upg_error *err);
 
-/* context 0: that of the model, at most 4096. */
+/* The engine that settings ask for.  context 0: that of the model, at most 4096. */
+upg_engine_options engine_options(const upg_model_info *info, size_t context,
+                                  const struct settings *settings);
+
+/* An engine with engine_options(). */
 upg_status open_engine(struct opened *opened, size_t context, const struct settings *settings,
                        upg_error *err);
 

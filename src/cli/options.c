@@ -380,13 +380,31 @@ const struct option_group export_group = GROUP("Export", export_options);
 static const struct choice synth_formats[] = {
     {"upg", UPG_SYNTH_UPG}, {"hf", UPG_SYNTH_HF}, {NULL, 0}};
 
+#define SHAPE_OPTION(default_shape, text)                                                          \
+    {                                                                                              \
+        .name = "shape", .kind = OPTION_TEXT, .field = FIELD(shape), .argument = "NAME",           \
+        .fallback = default_shape, .help = text                                                    \
+    }
+#define SHAPES "phi-4, phi-4-reasoning, phi-4-mini, small or tiny"
+#define LAYERS_OPTION                                                                              \
+    {                                                                                              \
+        .name = "layers", .kind = OPTION_COUNT, .field = FIELD(n_layers), .argument = "N",         \
+        .fallback = "0", .max = 1024, .help = "so many layers; 0: as many as the shape has"        \
+    }
+#define BPW_OPTION                                                                                 \
+    {                                                                                              \
+        .name = "bpw", .kind = OPTION_REAL, .field = FIELD(bits_per_weight), .argument = "B",      \
+        .fallback = "3.2", .min = 0.1, .max = 32,                                                  \
+        .help = "bits of the whole .upg file for each weight, at most"                             \
+    }
+
+static const struct option_spec shape_options[] = {
+    SHAPE_OPTION(NULL, "instead of a model, a .upg file of this shape: " SHAPES), LAYERS_OPTION,
+    BPW_OPTION};
+const struct option_group shape_group = GROUP("Shape", shape_options);
+
 static const struct option_spec synth_options[] = {
-    {.name = "shape",
-     .kind = OPTION_TEXT,
-     .field = FIELD(shape),
-     .argument = "NAME",
-     .fallback = "phi-4",
-     .help = "phi-4, phi-4-reasoning, phi-4-mini, small or tiny"},
+    SHAPE_OPTION("phi-4", SHAPES),
     {.name = "format",
      .kind = OPTION_CHOICE,
      .field = FIELD(format),
@@ -395,21 +413,8 @@ static const struct option_spec synth_options[] = {
      .choices = synth_formats,
      .help = "a .upg file of random codes, or a directory of random bfloat16 weights that can be "
              "compressed"},
-    {.name = "layers",
-     .kind = OPTION_COUNT,
-     .field = FIELD(n_layers),
-     .argument = "N",
-     .fallback = "0",
-     .max = 1024,
-     .help = "so many layers; 0: as many as the shape has"},
-    {.name = "bpw",
-     .kind = OPTION_REAL,
-     .field = FIELD(bits_per_weight),
-     .argument = "B",
-     .fallback = "3.2",
-     .min = 0.1,
-     .max = 32,
-     .help = "bits of the whole .upg file for each weight, at most"},
+    LAYERS_OPTION,
+    BPW_OPTION,
     {.name = "seed",
      .kind = OPTION_SEED,
      .field = FIELD(seed),

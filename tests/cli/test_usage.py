@@ -16,6 +16,7 @@ OPTIONS = {
     "eval": "ref ctx stride parse-special max-tokens json threads",
     "compress": "ratio bpw size calibration effort tune-steps seed threads json quiet",
     "export": "format threads json quiet",
+    "plan": "shape layers bpw threads device kv ctx json quiet",
     "synth": "shape format layers bpw seed threads json quiet",
     "help": "man",
     "completion": "help",
@@ -23,7 +24,10 @@ OPTIONS = {
 
 
 def test_version_is_that_of_the_tree(upg):
-    assert upg("--version").out == f"upg {(ROOT / 'VERSION').read_text().strip()}\n"
+    first, second = upg("--version").out.splitlines()
+    assert first == f"upg {(ROOT / 'VERSION').read_text().strip()}"
+    assert re.fullmatch(r"instructions: [a-z0-9-]+ \(.+\)", second)
+    assert "instructions: scalar (limited to 'scalar')" in upg("--version", env={"UPG_CPU": "scalar"}).out
     assert upg("-V").out == upg("--version").out
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "gguf": ["logits", "{root}/tests/data/fuzz/gguf/phi3_long.gguf", "{out}", "--ids", "0,1,2", "--threads", "1"],
     "verify": ["verify", "{root}/models/default.upg"],
     "export": ["export", "{root}/tests/data/fuzz/gguf/phi3_long.gguf", "{out}", "--format", "gguf", "--threads", "1"],
+    "plan": ["plan", "--shape", "tiny", "--json", "--threads", "1"],
     "synth": ["synth", "{out}", "--shape", "tiny", "--layers", "1", "--threads", "1"],
     "eval": ["eval", "{root}/models/default.upg", "{text}", "--ctx", "16", "--threads", "1", "--json"],
 }
