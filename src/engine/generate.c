@@ -1,9 +1,7 @@
 /* generate.c -- from a prompt to an answer: draw, stop, detokenize, draw again. */
-#include "base/buffer.h"
+#include "engine/answer.h"
 #include "engine/engine.h"
 #include "engine/options.h"
-#include "engine/sampler.h"
-#include "engine/stop_text.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -21,19 +19,14 @@ void upg_generation_clear(upg_generation *generation)
     *generation = (upg_generation){0};
 }
 
-/* An answer in the making. */
+/* A run of upg_generate(). */
 struct generator {
     upg_sequence *sequence;
-    const upg_tokenizer *tokenizer; /* NULL: the model has none, and answers are ids without text */
     upg_generate_options options;
-    struct upg_sampler *sampler;
-    upg_detokenizer detokenizer;
-    struct upg_stop_text stop;
-    struct upg_buffer pieces; /* what the detokenizer made of a token */
-    struct upg_buffer text;   /* the answer so far */
-    upg_tokens ids;
-    bool finished, at_stop_string;
-    upg_finish finish;
+    struct upg_answer answer;
+    struct upg_draw_space space;
+    uint32_t *allowed;      /* ids that have a token */
+    struct upg_buffer text; /* given out so far */
 };
 
 static double now_seconds(void)
@@ -44,98 +37,42 @@ static double now_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void finish(struct generator *g, upg_finish why)
-{
-    if (!g->finished)
-        g->finish = why;
-    g->finished = true;
-}
-
-static bool is_stop_id(const struct generator *g, int32_t id)
-{
-    const upg_tokens *stop = &g->sequence->engine->model->stop_ids;
-
-    for (size_t i = 0; i < stop->n && !g->options.ignore_stop_ids; i++)
-        if (stop->ids[i] == id)
-            return true;
-    return false;
-}
-
-/* Give out the first n held bytes. */
-static upg_status give_text(struct generator *g, size_t n, upg_error *err)
+/* Give out the text that is decided; *cancelled becomes 1 if its receiver wants no more. */
+static upg_status give_text(struct generator *g, bool *cancelled, upg_error *err)
 {
     const upg_generate_options *o = &g->options;
+    struct upg_buffer *decided = &g->answer.text;
     upg_status status;
 
-    if (n == 0)
+    if (decided->n == 0)
         return UPG_OK;
-    status = upg_buffer_append(&g->text, g->stop.held.bytes, n, err);
-    if (status == UPG_OK && o->on_text && o->on_text(o->on_text_context, g->stop.held.bytes, n))
-        finish(g, UPG_FINISH_CANCELLED);
-    upg_stop_text_release(&g->stop, n);
-    return status;
-}
-
-/* Feed the bytes of a token (NULL: the end) and give out what is decided. */
-static upg_status feed_text(struct generator *g, const char *bytes, size_t n, upg_error *err)
-{
-    upg_status status = upg_buffer_reserve(&g->pieces, UPG_DETOKENIZE_CAPACITY(n), err);
-    size_t n_free;
-    bool found;
-
-    if (status != UPG_OK)
-        return status;
-    n = upg_detokenize(&g->detokenizer, bytes, n, g->pieces.bytes);
-    status = upg_stop_text_feed(&g->stop, g->pieces.bytes, n, &n_free, &found, err);
-    if (status == UPG_OK)
-        status = give_text(g, n_free, err);
-    if (status == UPG_OK && found) {
-        g->at_stop_string = true;
-        finish(g, UPG_FINISH_STOP);
-    }
-    return status;
-}
-
-/* The answer has ended: what is still held cannot become a stop string any more. */
-static upg_status flush_text(struct generator *g, upg_error *err)
-{
-    upg_status status;
-
-    if (g->at_stop_string || g->finish == UPG_FINISH_CANCELLED)
-        return UPG_OK;
-    status = feed_text(g, NULL, 0, err);
-    if (status == UPG_OK && !g->at_stop_string)
-        status = give_text(g, g->stop.held.n, err);
+    status = upg_buffer_append(&g->text, decided->bytes, decided->n, err);
+    if (status == UPG_OK && o->on_text)
+        *cancelled = o->on_text(o->on_text_context, decided->bytes, decided->n) != 0;
+    decided->n = 0;
     return status;
 }
 
 /* Draw one token and take it into the answer. */
 static upg_status generate_token(struct generator *g, upg_error *err)
 {
+    const float *logits = upg_sequence_logits(g->sequence, NULL);
+    const size_t n_before = g->answer.ids.n;
+    bool cancelled = false;
     int32_t id;
-    const char *bytes;
-    size_t n_bytes;
     upg_status status =
-        upg_sampler_draw(g->sampler, upg_sequence_logits(g->sequence, NULL), &id, err);
+        upg_sampler_draw(g->answer.sampler, logits, g->allowed, &g->space, &id, err);
 
-    if (status != UPG_OK)
-        return status;
-    if (is_stop_id(g, id)) {
-        finish(g, UPG_FINISH_STOP);
-        return UPG_OK;
+    if (status == UPG_OK)
+        status = upg_answer_take(&g->answer, id, err);
+    if (g->answer.ids.n > n_before)
+        upg_sequence_push(g->sequence, id);
+    if (status == UPG_OK)
+        status = give_text(g, &cancelled, err);
+    if (cancelled) {
+        g->answer.finished = true;
+        g->answer.finish = UPG_FINISH_CANCELLED;
     }
-    status = upg_tokens_append(&g->ids, &id, 1, err);
-    if (status != UPG_OK)
-        return status;
-    upg_sampler_see_answer(g->sampler, id);
-    upg_sequence_push(g->sequence, id);
-    if (g->tokenizer) {
-        upg_token_bytes(g->tokenizer, id, 1, &bytes, &n_bytes);
-        if (n_bytes > 0)
-            status = feed_text(g, bytes, n_bytes, err);
-    }
-    if (g->options.max_tokens > 0 && g->ids.n >= g->options.max_tokens)
-        finish(g, UPG_FINISH_LENGTH);
     return status;
 }
 
@@ -143,63 +80,53 @@ static upg_status generate_answer(struct generator *g, upg_error *err)
 {
     const size_t context = g->sequence->engine->context;
     upg_status status = UPG_OK;
+    bool cancelled;
 
-    while (status == UPG_OK && !g->finished) {
-        if (g->sequence->n_tokens == context) {
-            finish(g, UPG_FINISH_LENGTH);
-            break;
-        }
+    while (status == UPG_OK && !g->answer.finished && g->sequence->n_tokens < context) {
         status = generate_token(g, err);
-        if (status == UPG_OK && !g->finished && g->sequence->n_tokens < context)
+        if (status == UPG_OK && !g->answer.finished && g->sequence->n_tokens < context)
             status = upg_sequence_compute(g->sequence, 1, NULL, NULL, err);
     }
     if (status == UPG_OK)
-        status = flush_text(g, err);
+        status = upg_answer_end(&g->answer, UPG_FINISH_LENGTH, err);
+    if (status == UPG_OK)
+        status = give_text(g, &cancelled, err);
     return status;
 }
 
-/* Ids without a token have rows in the head, with logits that mean nothing. */
-static void ban_ids_without_token(struct generator *g)
+/* The prompt through the model, up to the logits of the first token. */
+static upg_status compute_prompt(struct generator *g, const int32_t *prompt, size_t n_prompt,
+                                 upg_error *err)
 {
-    const size_t n_vocab = g->sequence->engine->model->config.n_vocab;
+    const upg_generate_options *o = &g->options;
 
-    for (size_t id = 0; id < n_vocab && g->tokenizer; id++) {
-        const char *bytes;
-        size_t n_bytes;
-
-        upg_token_bytes(g->tokenizer, (int32_t)id, 0, &bytes, &n_bytes);
-        if (n_bytes == 0)
-            upg_sampler_ban(g->sampler, (int32_t)id);
-    }
+    if (n_prompt > 0)
+        return upg_sequence_append(g->sequence, prompt, n_prompt, 1, o->progress,
+                                   o->progress_context, err);
+    if (g->sequence->n_tokens > 0)
+        return upg_sequence_compute(g->sequence, 1, o->progress, o->progress_context, err);
+    return upg_fail(err, UPG_ERR_ARGUMENT,
+                    "generate: the prompt has no tokens and the sequence is empty");
 }
 
 static upg_status prepare(struct generator *g, const int32_t *prompt, size_t n_prompt,
                           upg_error *err)
 {
-    upg_status status = upg_stop_text_check(&g->stop, err);
+    const struct upg_model *model = g->sequence->engine->model;
+    const size_t n_words = (model->config.n_vocab + 31) / 32;
+    upg_status status = upg_answer_init(&g->answer, model, &g->options, NULL, 0, err);
 
-    if (status == UPG_OK && g->stop.n_stop > 0 && !g->tokenizer)
-        status = upg_fail(err, UPG_ERR_ARGUMENT, "stop: %s has no tokenizer to find strings with",
-                          g->sequence->engine->model->path);
-    if (status == UPG_OK)
-        status = upg_sampler_new(&g->sampler, &g->options.sampling,
-                                 g->sequence->engine->model->config.n_vocab, err);
     if (status != UPG_OK)
         return status;
-    if (n_prompt > 0)
-        status = upg_sequence_append(g->sequence, prompt, n_prompt, 1, g->options.progress,
-                                     g->options.progress_context, err);
-    else if (g->sequence->n_tokens > 0)
-        status = upg_sequence_compute(g->sequence, 1, g->options.progress,
-                                      g->options.progress_context, err);
-    else
-        status = upg_fail(err, UPG_ERR_ARGUMENT,
-                          "generate: the prompt has no tokens and the sequence is empty");
+    g->allowed = malloc(n_words * sizeof *g->allowed);
+    if (!g->allowed)
+        return upg_fail_memory(err, "the set of tokens", n_words * sizeof *g->allowed);
+    status = compute_prompt(g, prompt, n_prompt, err);
     if (status != UPG_OK)
         return status;
-    ban_ids_without_token(g);
+    upg_answer_allow_tokens(model, g->allowed);
     for (size_t i = 0; i < g->sequence->n_tokens; i++)
-        upg_sampler_see_prompt(g->sampler, g->sequence->ids[i]);
+        upg_sampler_see_prompt(g->answer.sampler, g->sequence->ids[i]);
     return UPG_OK;
 }
 
@@ -207,7 +134,7 @@ upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_
                         const upg_generate_options *options, upg_generation *generation,
                         upg_error *err)
 {
-    struct generator g = {.sequence = sequence, .tokenizer = sequence->engine->model->tokenizer};
+    struct generator g = {.sequence = sequence};
     const double start = now_seconds();
     double answer_start;
     upg_status status;
@@ -217,7 +144,6 @@ upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_
                               "upg_generate_options_defaults", err);
     if (status != UPG_OK)
         return status;
-    g.stop = (struct upg_stop_text){.stop = g.options.stop, .n_stop = g.options.n_stop};
     status = upg_buffer_append(&g.text, "", 0, err); /* an empty answer is a string as well */
     if (status == UPG_OK)
         status = prepare(&g, prompt, n_prompt, err);
@@ -227,13 +153,14 @@ upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_
 
     *generation = (upg_generation){.text = g.text.bytes,
                                    .n_text_bytes = g.text.n,
-                                   .ids = g.ids,
-                                   .finish = g.finish,
+                                   .ids = g.answer.ids,
+                                   .finish = g.answer.finish,
                                    .n_prompt_tokens = n_prompt,
                                    .prompt_seconds = answer_start - start,
                                    .generation_seconds = now_seconds() - answer_start};
-    upg_sampler_free(g.sampler);
-    upg_stop_text_clear(&g.stop);
-    upg_buffer_clear(&g.pieces);
+    g.answer.ids = (upg_tokens){0};
+    upg_answer_clear(&g.answer);
+    upg_draw_space_clear(&g.space);
+    free(g.allowed);
     return status;
 }

@@ -4,12 +4,14 @@
  * Sequences that begin alike share blocks; a shared block is copied before it is written.
  *
  * Invariants (upg_kv_blocks_check() tests them):
- *   (1) refs[b] = number of lists that contain b; 0 iff b is on the free list.
+ *   (1) refs[b] = number of lists that contain b; 0 iff b is on the free list or idle.
  *   (2) a list of n_tokens has ceil(n_tokens / UPG_KV_BLOCK) blocks, so only its last is partly
  *       filled.
  *   (3) n_free + number of blocks with refs > 0 == n_blocks.
- *   (4) a block is written only while refs == 1: upg_kv_blocks_grow() sees to that.
+ *   (4) a block is written only while refs == 1 and it is not kept: upg_kv_blocks_grow() sees to that.
  *   (5) a list with tokens holds n_open open blocks besides; they count in (1) and (3).
+ *   (6) the ring has the n_idle blocks with kept[b] and refs[b] == 0.  A list is left from its end,
+ *       so of two blocks of a list the one in front is idle for a shorter time.
  * After Kwon et al. 2023 (PagedAttention), sections 4.2 and 4.4. */
 #include "engine/kv_blocks.h"
 
@@ -22,10 +24,37 @@ static size_t blocks_for(size_t n_tokens)
     return n_tokens / UPG_KV_BLOCK + (n_tokens % UPG_KV_BLOCK != 0);
 }
 
+static void leave_ring(struct upg_kv_blocks *blocks, uint32_t block)
+{
+    blocks->newer[blocks->older[block]] = blocks->newer[block];
+    blocks->older[blocks->newer[block]] = blocks->older[block];
+    blocks->n_idle--;
+}
+
+static void join_ring(struct upg_kv_blocks *blocks, uint32_t block)
+{
+    const uint32_t end = (uint32_t)blocks->n_blocks, newest = blocks->older[end];
+
+    blocks->older[block] = newest;
+    blocks->newer[block] = end;
+    blocks->newer[newest] = blocks->older[end] = block;
+    blocks->n_idle++;
+}
+
 static uint32_t take(struct upg_kv_blocks *blocks)
 {
-    const uint32_t block = blocks->free_list[--blocks->n_free];
+    uint32_t block;
 
+    if (blocks->n_free > blocks->n_idle) {
+        block = blocks->free_list[blocks->n_free - blocks->n_idle - 1];
+    } else {
+        block = blocks->newer[blocks->n_blocks]; /* the oldest */
+        blocks->forget(blocks->forget_context, block);
+        leave_ring(blocks, block);
+        blocks->kept[block] = false;
+        blocks->n_forgotten++;
+    }
+    blocks->n_free--;
     blocks->refs[block] = 1;
     return block;
 }
@@ -33,14 +62,33 @@ static uint32_t take(struct upg_kv_blocks *blocks)
 static void release(struct upg_kv_blocks *blocks, uint32_t block)
 {
     assert(blocks->refs[block] > 0);
-    if (--blocks->refs[block] == 0)
-        blocks->free_list[blocks->n_free++] = block;
+    if (--blocks->refs[block] > 0)
+        return;
+    if (blocks->kept[block])
+        join_ring(blocks, block);
+    else
+        blocks->free_list[blocks->n_free - blocks->n_idle] = block;
+    blocks->n_free++;
 }
 
-/* The list's last block has room that the list would write, and others share it. */
+/* One more list has the block. */
+static void hold(struct upg_kv_blocks *blocks, uint32_t block)
+{
+    if (blocks->refs[block]++ == 0) {
+        leave_ring(blocks, block);
+        blocks->n_free--;
+    }
+}
+
+/* The list's last block has room that the list would write, and others want it as it is. */
 static bool must_copy_last(const struct upg_kv_blocks *blocks, const struct upg_kv_list *list)
 {
-    return list->n_tokens % UPG_KV_BLOCK != 0 && blocks->refs[list->blocks[list->n_blocks - 1]] > 1;
+    uint32_t last;
+
+    if (list->n_tokens % UPG_KV_BLOCK == 0)
+        return false;
+    last = list->blocks[list->n_blocks - 1];
+    return blocks->refs[last] > 1 || blocks->kept[last];
 }
 
 /* Give the list a block of its own instead of *block. */
@@ -56,13 +104,17 @@ upg_status upg_kv_blocks_init(struct upg_kv_blocks *blocks, size_t n_blocks, siz
                               struct upg_arena *arena, upg_error *err)
 {
     assert(n_open <= UPG_KV_MAX_OPEN);
-    if (n_blocks > UINT32_MAX)
+    if (n_blocks >= UINT32_MAX)
         return upg_fail(err, UPG_ERR_ARGUMENT, "KV cache: %zu blocks of %d tokens are too many",
                         n_blocks, UPG_KV_BLOCK);
     blocks->refs = upg_arena_alloc(arena, n_blocks, sizeof *blocks->refs);
     blocks->free_list = upg_arena_alloc(arena, n_blocks, sizeof *blocks->free_list);
-    if (!blocks->refs || !blocks->free_list)
-        return upg_fail_memory(err, "the list of cache blocks", 2 * sizeof(uint32_t) * n_blocks);
+    blocks->kept = upg_arena_alloc(arena, n_blocks, sizeof *blocks->kept);
+    blocks->older = upg_arena_alloc(arena, n_blocks + 1, sizeof *blocks->older);
+    blocks->newer = upg_arena_alloc(arena, n_blocks + 1, sizeof *blocks->newer);
+    if (!blocks->refs || !blocks->free_list || !blocks->kept || !blocks->older || !blocks->newer)
+        return upg_fail_memory(err, "the list of cache blocks", 4 * sizeof(uint32_t) * n_blocks);
+    blocks->older[n_blocks] = blocks->newer[n_blocks] = (uint32_t)n_blocks;
     blocks->n_blocks = blocks->n_free = n_blocks;
     blocks->n_open = n_open;
     for (size_t i = 0; i < n_blocks; i++) /* the lowest number is taken first */
@@ -133,6 +185,43 @@ void upg_kv_blocks_share(struct upg_kv_blocks *blocks, struct upg_kv_list *copy,
     copy->n_tokens = list->n_tokens;
 }
 
+void upg_kv_blocks_keep(struct upg_kv_blocks *blocks, uint32_t block)
+{
+    assert(blocks->refs[block] > 0 && blocks->forget);
+    blocks->kept[block] = true;
+}
+
+bool upg_kv_blocks_adopt(struct upg_kv_blocks *blocks, struct upg_kv_list *list,
+                         const uint32_t *kept, size_t n)
+{
+    size_t n_idle = 0;
+
+    assert(n > 0 && list->n_tokens == 0);
+    for (size_t i = 0; i < n; i++)
+        n_idle += blocks->refs[kept[i]] == 0;
+    if (n_idle + blocks->n_open > blocks->n_free)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        assert(blocks->kept[kept[i]]);
+        hold(blocks, kept[i]);
+        list->blocks[i] = kept[i];
+    }
+    for (size_t i = 0; i < blocks->n_open; i++)
+        list->open[i] = take(blocks);
+    list->n_blocks = n;
+    list->n_tokens = n * UPG_KV_BLOCK;
+    return true;
+}
+
+void upg_kv_blocks_substitute(struct upg_kv_blocks *blocks, struct upg_kv_list *list, size_t i,
+                              uint32_t kept)
+{
+    assert((i + 1) * UPG_KV_BLOCK <= list->n_tokens && blocks->kept[kept]);
+    hold(blocks, kept);
+    release(blocks, list->blocks[i]);
+    list->blocks[i] = kept;
+}
+
 /* Add the list's blocks to count[n_blocks]; false if a number is out of range. */
 static bool count_blocks(const struct upg_kv_blocks *blocks, const uint32_t *numbers, size_t n,
                          uint32_t *count)
@@ -143,6 +232,21 @@ static bool count_blocks(const struct upg_kv_blocks *blocks, const uint32_t *num
         count[numbers[i]]++;
     }
     return true;
+}
+
+/* Invariant (6). */
+static bool check_ring(const struct upg_kv_blocks *blocks)
+{
+    const uint32_t end = (uint32_t)blocks->n_blocks;
+    size_t n_ring = 0, n_idle = 0;
+
+    for (uint32_t b = blocks->newer[end]; b != end; b = blocks->newer[b])
+        if (!blocks->kept[b] || blocks->refs[b] > 0 || blocks->older[blocks->newer[b]] != b ||
+            n_ring++ > blocks->n_blocks)
+            return false;
+    for (uint32_t b = 0; b < end; b++)
+        n_idle += blocks->kept[b] && blocks->refs[b] == 0;
+    return n_ring == blocks->n_idle && n_idle == n_ring;
 }
 
 bool upg_kv_blocks_check(const struct upg_kv_blocks *blocks, const struct upg_kv_list *const *lists,
@@ -164,8 +268,10 @@ bool upg_kv_blocks_check(const struct upg_kv_blocks *blocks, const struct upg_kv
         n_used += blocks->refs[b] > 0;
     }
     good = good && blocks->n_free + n_used == blocks->n_blocks; /* (3) */
-    for (size_t i = 0; good && i < blocks->n_free; i++)
-        good = blocks->refs[blocks->free_list[i]] == 0; /* (1) */
+    good = good && check_ring(blocks);
+    for (size_t i = 0; good && i < blocks->n_free - blocks->n_idle; i++)
+        good = blocks->refs[blocks->free_list[i]] == 0 && /* (1) */
+               !blocks->kept[blocks->free_list[i]];
     free(count);
     return good;
 }

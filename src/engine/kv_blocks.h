@@ -15,9 +15,18 @@ enum {
 /* The allocator.  Memory lives in the arena that was given to upg_kv_blocks_init(). */
 struct upg_kv_blocks {
     uint32_t *refs;      /* [n_blocks] lists that hold the block */
-    uint32_t *free_list; /* [n_blocks] the first n_free are the free blocks */
-    size_t n_blocks, n_free;
+    uint32_t *free_list; /* [n_blocks] the first n_free - n_idle are the empty blocks */
+    size_t n_blocks;
+    size_t n_free; /* blocks on no list: empty, or idle */
+    size_t n_idle; /* of these, kept for whoever wants their contents again */
     size_t n_open; /* open blocks of each list that has tokens */
+
+    bool *kept;           /* [n_blocks] the block's contents are to be found again */
+    uint32_t *older;      /* [n_blocks + 1] idle blocks in a ring, by the time of their last use; */
+    uint32_t *newer;      /* entry n_blocks stands between the newest and the oldest */
+    uint64_t n_forgotten; /* kept blocks that were taken for other contents */
+    void (*forget)(void *context, uint32_t block); /* called before that; NULL: nothing is kept */
+    void *forget_context;
 };
 
 /* A sequence's part of the cache: position p lies in blocks[p / UPG_KV_BLOCK].  Where the cache
@@ -58,6 +67,19 @@ void upg_kv_blocks_truncate(struct upg_kv_blocks *blocks, struct upg_kv_list *li
 /* copy, which is empty and has as much capacity, shares all blocks of list. */
 void upg_kv_blocks_share(struct upg_kv_blocks *blocks, struct upg_kv_list *copy,
                          const struct upg_kv_list *list);
+
+/* A full block of some list is to be found again: when the last list leaves it, it becomes idle, and
+ * is taken for other contents only when no empty block is left, the longest idle first. */
+void upg_kv_blocks_keep(struct upg_kv_blocks *blocks, uint32_t block);
+
+/* list, which is empty, begins with these kept blocks, n >= 1.  False, nothing changed, if no free
+ * blocks are left for its open ones. */
+bool upg_kv_blocks_adopt(struct upg_kv_blocks *blocks, struct upg_kv_list *list,
+                         const uint32_t *kept, size_t n);
+
+/* Put a kept block in the place of the list's full block i, which has the same contents. */
+void upg_kv_blocks_substitute(struct upg_kv_blocks *blocks, struct upg_kv_list *list, size_t i,
+                              uint32_t kept);
 
 /* Whether the invariants of kv_blocks.c hold, given every list there is; for tests. */
 bool upg_kv_blocks_check(const struct upg_kv_blocks *blocks, const struct upg_kv_list *const *lists,

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-struct candidate {
+struct upg_candidate {
     float logit;  /* after bias and penalties */
     float weight; /* exp((logit - greatest) / temperature), 0 .. 1 */
     int32_t id;
@@ -23,11 +23,9 @@ struct upg_sampler {
     upg_sampling options;
     size_t n_vocab;
     struct upg_random random;
-    float *bias;                  /* [n_vocab] */
-    uint8_t *seen;                /* [n_vocab] 1: in prompt or answer */
-    uint32_t *count;              /* [n_vocab] times in the answer */
-    float *adjusted;              /* [n_vocab] logits after bias and penalties */
-    struct candidate *candidates; /* [n_vocab] */
+    float *bias;     /* [n_vocab], NULL without biases */
+    uint8_t *seen;   /* [n_vocab] 1: in prompt or answer; NULL without repetition_penalty */
+    uint32_t *count; /* [n_vocab] times in the answer; NULL without the other penalties */
 };
 
 void upg_sampling_defaults(upg_sampling *sampling)
@@ -88,19 +86,23 @@ upg_status upg_sampler_new(struct upg_sampler **sampler, const upg_sampling *sam
                            size_t n_vocab, upg_error *err)
 {
     const upg_status status = check_options(sampling, n_vocab, err);
+    const bool has_bias = sampling->n_logit_bias > 0;
+    const bool has_repetition = sampling->repetition_penalty != 1;
+    const bool has_counts = sampling->presence_penalty != 0 || sampling->frequency_penalty != 0;
     struct upg_sampler *s;
 
     if (status != UPG_OK)
         return status;
     s = calloc(1, sizeof *s);
-    if (s) {
+    if (!s)
+        return upg_fail_memory(err, "a sampler", sizeof *s);
+    if (has_bias)
         s->bias = calloc(n_vocab, sizeof *s->bias);
+    if (has_repetition)
         s->seen = calloc(n_vocab, sizeof *s->seen);
+    if (has_counts)
         s->count = calloc(n_vocab, sizeof *s->count);
-        s->adjusted = calloc(n_vocab, sizeof *s->adjusted);
-        s->candidates = calloc(n_vocab, sizeof *s->candidates);
-    }
-    if (!s || !s->bias || !s->seen || !s->count || !s->adjusted || !s->candidates) {
+    if ((has_bias && !s->bias) || (has_repetition && !s->seen) || (has_counts && !s->count)) {
         upg_sampler_free(s);
         return upg_fail(err, UPG_ERR_MEMORY, "out of memory: a sampler for %zu tokens", n_vocab);
     }
@@ -120,31 +122,64 @@ void upg_sampler_free(struct upg_sampler *sampler)
     free(sampler->bias);
     free(sampler->seen);
     free(sampler->count);
-    free(sampler->adjusted);
-    free(sampler->candidates);
     free(sampler);
 }
 
-void upg_sampler_ban(struct upg_sampler *sampler, int32_t id)
+upg_status upg_draw_space_reserve(struct upg_draw_space *space, size_t n_vocab, upg_error *err)
 {
-    sampler->bias[id] = -INFINITY;
+    if (n_vocab <= space->n_vocab)
+        return UPG_OK;
+    upg_draw_space_clear(space);
+    space->adjusted = calloc(n_vocab, sizeof *space->adjusted);
+    space->candidates = calloc(n_vocab, sizeof *space->candidates);
+    if (!space->adjusted || !space->candidates) {
+        upg_draw_space_clear(space);
+        return upg_fail(err, UPG_ERR_MEMORY, "out of memory: choosing from %zu tokens", n_vocab);
+    }
+    space->n_vocab = n_vocab;
+    return UPG_OK;
+}
+
+void upg_draw_space_clear(struct upg_draw_space *space)
+{
+    free(space->adjusted);
+    free(space->candidates);
+    *space = (struct upg_draw_space){0};
 }
 
 void upg_sampler_see_prompt(struct upg_sampler *sampler, int32_t id)
 {
-    sampler->seen[id] = 1;
+    if (sampler->seen)
+        sampler->seen[id] = 1;
 }
 
 void upg_sampler_see_answer(struct upg_sampler *sampler, int32_t id)
 {
-    sampler->seen[id] = 1;
-    sampler->count[id]++;
+    upg_sampler_see_prompt(sampler, id);
+    if (sampler->count)
+        sampler->count[id]++;
 }
 
-/* adjusted = logits after bias and penalties; *best = id of the greatest, the lowest when equal. */
-static upg_status adjust(struct upg_sampler *s, const float *logits, int32_t *best, upg_error *err)
+/* A logit after bias and penalties. */
+static float penalize(const struct upg_sampler *s, size_t id, float x)
 {
     const upg_sampling *o = &s->options;
+
+    if (s->bias)
+        x += s->bias[id];
+    if (s->seen && s->seen[id])
+        x = x > 0 ? x / o->repetition_penalty : x * o->repetition_penalty;
+    if (s->count && s->count[id])
+        x -= o->presence_penalty + o->frequency_penalty * (float)s->count[id];
+    return x < FLT_MAX ? x : FLT_MAX; /* a tiny repetition_penalty may overflow */
+}
+
+/* adjusted = logits after bias, penalties and bans; *best = id of the greatest, the lowest when
+ * equal. */
+static upg_status adjust(const struct upg_sampler *s, const float *logits, const uint32_t *allowed,
+                         float *adjusted, int32_t *best, upg_error *err)
+{
+    const bool is_plain = !s->bias && !s->seen && !s->count;
     float greatest = -INFINITY;
 
     *best = -1;
@@ -155,13 +190,11 @@ static upg_status adjust(struct upg_sampler *s, const float *logits, int32_t *be
             return upg_fail(err, UPG_ERR_FORMAT,
                             "the model's logit of token %zu is %g; its weights are damaged", i,
                             (double)x);
-        x += s->bias[i];
-        if (s->seen[i])
-            x = x > 0 ? x / o->repetition_penalty : x * o->repetition_penalty;
-        if (s->count[i])
-            x -= o->presence_penalty + o->frequency_penalty * (float)s->count[i];
-        x = x < FLT_MAX ? x : FLT_MAX; /* a tiny repetition_penalty may overflow */
-        s->adjusted[i] = x;
+        if (allowed && !(allowed[i / 32] >> i % 32 & 1))
+            x = -INFINITY;
+        else if (!is_plain)
+            x = penalize(s, i, x);
+        adjusted[i] = x;
         if (x > greatest) {
             greatest = x;
             *best = (int32_t)i;
@@ -173,37 +206,38 @@ static upg_status adjust(struct upg_sampler *s, const float *logits, int32_t *be
 }
 
 /* Fill candidates with all tokens that can be drawn; returns their number. */
-static size_t weigh(struct upg_sampler *s, float greatest)
+static size_t weigh(const struct upg_sampler *s, struct upg_draw_space *space, float greatest)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < s->n_vocab; i++) {
-        const float weight = expf((s->adjusted[i] - greatest) / s->options.temperature);
+        const float x = space->adjusted[i];
+        const float weight = expf((x - greatest) / s->options.temperature);
 
         if (weight > 0)
-            s->candidates[n++] =
-                (struct candidate){.logit = s->adjusted[i], .weight = weight, .id = (int32_t)i};
+            space->candidates[n++] =
+                (struct upg_candidate){.logit = x, .weight = weight, .id = (int32_t)i};
     }
     return n;
 }
 
-static bool ranks_before(struct candidate a, struct candidate b)
+static bool ranks_before(struct upg_candidate a, struct upg_candidate b)
 {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-static void swap(struct candidate *a, struct candidate *b)
+static void swap(struct upg_candidate *a, struct upg_candidate *b)
 {
-    const struct candidate c = *a;
+    const struct upg_candidate c = *a;
 
     *a = *b;
     *b = c;
 }
 
 /* Partition c[n], n >= 1, around the median of three; returns the pivot's place. */
-static size_t partition(struct candidate *c, size_t n)
+static size_t partition(struct upg_candidate *c, size_t n)
 {
-    struct candidate *last = &c[n - 1], *middle = &c[n / 2];
+    struct upg_candidate *last = &c[n - 1], *middle = &c[n / 2];
     size_t place = 0;
 
     if (ranks_before(*middle, *c))
@@ -219,7 +253,7 @@ static size_t partition(struct candidate *c, size_t n)
     return place;
 }
 
-static double total_weight(const struct candidate *c, size_t n)
+static double total_weight(const struct upg_candidate *c, size_t n)
 {
     double total = 0;
 
@@ -230,7 +264,7 @@ static double total_weight(const struct candidate *c, size_t n)
 
 /* Move the shortest run of the most probable of c[n] that has `count` of them or a total weight of
  * `mass` to the front; returns its length, at least 1 for n >= 1. */
-static size_t select_most_probable(struct candidate *c, size_t n, size_t count, double mass)
+static size_t select_most_probable(struct upg_candidate *c, size_t n, size_t count, double mass)
 {
     size_t begin = 0, end = n; /* the run ends in [begin, end] */
     double kept = 0;           /* weight of c[0 .. begin) */
@@ -251,7 +285,7 @@ static size_t select_most_probable(struct candidate *c, size_t n, size_t count, 
     return begin > 0 ? begin : 1;
 }
 
-static size_t filter(const upg_sampling *o, struct candidate *c, size_t n)
+static size_t filter(const upg_sampling *o, struct upg_candidate *c, size_t n)
 {
     size_t n_kept = 0;
 
@@ -265,16 +299,20 @@ static size_t filter(const upg_sampling *o, struct candidate *c, size_t n)
     return n_kept;
 }
 
-upg_status upg_sampler_draw(struct upg_sampler *s, const float *logits, int32_t *id, upg_error *err)
+upg_status upg_sampler_draw(struct upg_sampler *s, const float *logits, const uint32_t *allowed,
+                            struct upg_draw_space *space, int32_t *id, upg_error *err)
 {
-    const upg_status status = adjust(s, logits, id, err);
-    const struct candidate *c = s->candidates;
+    upg_status status = upg_draw_space_reserve(space, s->n_vocab, err);
+    const struct upg_candidate *c;
     double left;
     size_t n, i = 0;
 
+    if (status == UPG_OK)
+        status = adjust(s, logits, allowed, space->adjusted, id, err);
     if (status != UPG_OK || s->options.temperature == 0)
         return status;
-    n = filter(&s->options, s->candidates, weigh(s, s->adjusted[*id]));
+    c = space->candidates;
+    n = filter(&s->options, space->candidates, weigh(s, space, space->adjusted[*id]));
     left = upg_random_unit(&s->random) * total_weight(c, n);
     while (i + 1 < n && left >= (double)c[i].weight)
         left -= (double)c[i++].weight;

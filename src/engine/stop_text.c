@@ -25,8 +25,8 @@ upg_status upg_stop_text_check(const struct upg_stop_text *stop, upg_error *err)
 }
 
 /* First place at which a stop string is there (whole), or at which the text's end could be the
- * beginning of one (not whole); held.n if there is none. */
-static size_t find(const struct upg_stop_text *stop, bool whole)
+ * beginning of one (not whole); held.n if there is none.  *which is the string, or NULL. */
+static size_t find(const struct upg_stop_text *stop, bool whole, const char **which)
 {
     const struct upg_buffer *held = &stop->held;
 
@@ -35,23 +35,26 @@ static size_t find(const struct upg_stop_text *stop, bool whole)
             const size_t length = strlen(stop->stop[i]), left = held->n - at;
 
             if (whole ? length <= left : length > left)
-                if (!memcmp(held->bytes + at, stop->stop[i], whole ? length : left))
+                if (!memcmp(held->bytes + at, stop->stop[i], whole ? length : left)) {
+                    *which = stop->stop[i];
                     return at;
+                }
         }
+    *which = NULL;
     return held->n;
 }
 
 upg_status upg_stop_text_feed(struct upg_stop_text *stop, const char *text, size_t n,
-                              size_t *n_free, bool *found, upg_error *err)
+                              size_t *n_free, const char **found, upg_error *err)
 {
     const upg_status status = upg_buffer_append(&stop->held, text, n, err);
+    const char *beginning;
 
     if (status != UPG_OK)
         return status;
-    *n_free = find(stop, true);
-    *found = *n_free < stop->held.n;
+    *n_free = find(stop, true, found);
     if (!*found)
-        *n_free = find(stop, false);
+        *n_free = find(stop, false, &beginning);
     return UPG_OK;
 }
 

@@ -19,10 +19,10 @@ struct upg_stop_text {
 /* Stop strings must be non-empty, valid UTF-8: UPG_ERR_ARGUMENT otherwise. */
 upg_status upg_stop_text_check(const struct upg_stop_text *stop, upg_error *err);
 
-/* Add text[n].  The first *n_free bytes of held.bytes are decided and may be given out; *found
- * tells that a stop string begins behind them, and the text ends there.  UPG_ERR_MEMORY. */
+/* Add text[n].  The first *n_free bytes of held.bytes are decided and may be given out; *found is the
+ * stop string that begins behind them, where the text ends, or NULL.  UPG_ERR_MEMORY. */
 upg_status upg_stop_text_feed(struct upg_stop_text *stop, const char *text, size_t n,
-                              size_t *n_free, bool *found, upg_error *err);
+                              size_t *n_free, const char **found, upg_error *err);
 
 /* Remove the first n held bytes. */
 void upg_stop_text_release(struct upg_stop_text *stop, size_t n);

@@ -27,13 +27,21 @@ static struct upg_sampler *new_sampler(const upg_sampling *sampling, size_t n_vo
     return sampler;
 }
 
-static int32_t draw(struct upg_sampler *sampler, const float *logits)
+static struct upg_draw_space space; /* of all tests */
+
+static int32_t draw_allowed(struct upg_sampler *sampler, const float *logits,
+                            const uint32_t *allowed)
 {
     int32_t id = -1;
     upg_error err = {0};
 
-    assert_ok(upg_sampler_draw(sampler, logits, &id, &err), err);
+    assert_ok(upg_sampler_draw(sampler, logits, allowed, &space, &id, &err), err);
     return id;
+}
+
+static int32_t draw(struct upg_sampler *sampler, const float *logits)
+{
+    return draw_allowed(sampler, logits, NULL);
 }
 
 /* counts[n] of n_draws draws. */
@@ -316,8 +324,30 @@ static void bias_moves_and_bans(void **state)
     sampling.temperature = 0;
     sampler = new_sampler(&sampling, 3);
     assert_int_equal(draw(sampler, logits), 2);
-    upg_sampler_ban(sampler, 2);
-    assert_int_equal(draw(sampler, logits), 1);
+    upg_sampler_free(sampler);
+}
+
+static void only_allowed_tokens_are_drawn(void **state)
+{
+    const float logits[40] = {[0] = 9, [3] = 5, [31] = 6, [32] = 7, [39] = 8};
+    const uint32_t allowed[2] = {1u << 3 | 1u << 31, 1u}, last[2] = {0, 1u << 7};
+    upg_sampling sampling = plain();
+    struct upg_sampler *sampler;
+
+    (void)state;
+    sampling.temperature = 100; /* nearly uniform */
+    sampler = new_sampler(&sampling, 40);
+    for (size_t i = 0; i < 200; i++) {
+        const int32_t id = draw_allowed(sampler, logits, allowed);
+
+        assert_true(id == 3 || id == 31 || id == 32);
+    }
+    assert_int_equal(draw_allowed(sampler, logits, last), 39);
+    upg_sampler_free(sampler);
+    sampling.temperature = 0;
+    sampler = new_sampler(&sampling, 40);
+    assert_int_equal(draw_allowed(sampler, logits, allowed), 32);
+    assert_int_equal(draw(sampler, logits), 0);
     upg_sampler_free(sampler);
 }
 
@@ -342,6 +372,7 @@ static void logits_at_the_edges_of_float(void **state)
 static void logits_that_are_no_numbers_are_an_error(void **state)
 {
     const float bad[] = {NAN, INFINITY};
+    const uint32_t none = 0;
     upg_sampling sampling = plain();
 
     (void)state;
@@ -352,12 +383,11 @@ static void logits_that_are_no_numbers_are_an_error(void **state)
         upg_error err = {0};
 
         logits[1] = bad[i];
-        assert_fails(upg_sampler_draw(sampler, logits, &id, &err), UPG_ERR_FORMAT, err, "token 1");
-        for (int32_t j = 0; j < 3; j++)
-            upg_sampler_ban(sampler, j);
+        assert_fails(upg_sampler_draw(sampler, logits, NULL, &space, &id, &err), UPG_ERR_FORMAT,
+                     err, "token 1");
         logits[1] = 0;
-        assert_fails(upg_sampler_draw(sampler, logits, &id, &err), UPG_ERR_ARGUMENT, err,
-                     "every token is banned");
+        assert_fails(upg_sampler_draw(sampler, logits, &none, &space, &id, &err), UPG_ERR_ARGUMENT,
+                     err, "every token is banned");
         upg_sampler_free(sampler);
     }
 }
@@ -410,6 +440,7 @@ int main(void)
         cmocka_unit_test(penalties_lower_what_was_said),
         cmocka_unit_test(repetition_penalty_lowers_negative_logits),
         cmocka_unit_test(bias_moves_and_bans),
+        cmocka_unit_test(only_allowed_tokens_are_drawn),
         cmocka_unit_test(logits_at_the_edges_of_float),
         cmocka_unit_test(logits_that_are_no_numbers_are_an_error),
         cmocka_unit_test(values_out_of_range_are_refused_by_name),

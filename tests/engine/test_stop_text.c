@@ -14,7 +14,7 @@ static bool feed(const char *const *stop, size_t n_stop, const char *text, size_
     struct upg_stop_text s = {.stop = stop, .n_stop = n_stop};
     struct upg_buffer out = {0};
     const size_t n = strlen(text);
-    bool found = false;
+    const char *found = NULL;
     upg_error err = {0};
 
     assert_ok(upg_stop_text_check(&s, &err), err);
@@ -35,7 +35,7 @@ static bool feed(const char *const *stop, size_t n_stop, const char *text, size_
     }
     upg_buffer_clear(&out);
     upg_stop_text_clear(&s);
-    return found;
+    return found != NULL;
 }
 
 static void text_ends_before_the_stop_string(void **state)
