@@ -311,6 +311,105 @@ UPG_API upg_status upg_sequence_append(upg_sequence *sequence, const int32_t *id
  * borrowed until the next call on this sequence's engine.  NULL if none were asked for. */
 UPG_API const float *upg_sequence_logits(const upg_sequence *sequence, size_t *n_rows);
 
+/* ---- Constrained output ----------------------------------------------------------------------------------- */
+
+/* Text that keeps a form: a *grammar* is compiled from a JSON Schema, a regular expression or a GBNF
+ * grammar for one *vocabulary*; a *constraint* follows one text through it, token by token, and says
+ * which tokens may come next.
+ *
+ *     upg_vocabulary_new(&vocabulary, tokenizer, info.stop_ids, info.n_stop_ids, &err);
+ *     upg_grammar_new(&grammar, vocabulary, UPG_GRAMMAR_JSON_SCHEMA, text, n, NULL, &err);
+ *     upg_constraint_new(&constraint, grammar, &err);
+ *     options.constraint = constraint;              // upg_generate() does the rest
+ *
+ * Vocabulary and grammar count their users: whoever makes something of them keeps them alive, so
+ * each may be freed by its maker at any time.  Both may be used by several threads at once; one
+ * constraint by one thread at a time.  Forms, keywords and limits: docs/constrained-output.md. */
+typedef struct upg_vocabulary upg_vocabulary;
+typedef struct upg_grammar upg_grammar;
+typedef struct upg_constraint upg_constraint;
+
+/* The tokens of a model as constraints see them: about 5 MB and 50 ms for 100 000 tokens, so made
+ * once a model.
+ *
+ *   tokenizer  read during the call only
+ *   stop_ids   [n_stop_ids] tokens that end an answer (upg_model_info has them)
+ *
+ * UPG_ERR_ARGUMENT if a stop id is no token; UPG_ERR_MEMORY. */
+UPG_API upg_status upg_vocabulary_new(upg_vocabulary **vocabulary, const upg_tokenizer *tokenizer,
+                                      const int32_t *stop_ids, size_t n_stop_ids, upg_error *err);
+UPG_API void upg_vocabulary_free(upg_vocabulary *vocabulary); /* NULL is allowed */
+
+typedef enum upg_grammar_kind {
+    UPG_GRAMMAR_JSON_SCHEMA = 0, /* a schema's JSON text; "true" is any JSON value, and
+                                    {"type": "object"} what the OpenAI API calls JSON mode */
+    UPG_GRAMMAR_REGEX = 1,       /* an ECMAScript pattern that the whole text matches */
+    UPG_GRAMMAR_GBNF = 2         /* the grammars of llama.cpp; the text is what "root" derives */
+} upg_grammar_kind;
+
+typedef enum upg_whitespace {
+    UPG_WHITESPACE_FLEXIBLE = 0, /* between the tokens of JSON nothing, a space, or a line end with
+                                    up to 40 spaces or 10 tabs */
+    UPG_WHITESPACE_COMPACT = 1   /* none */
+} upg_whitespace;
+
+typedef struct upg_grammar_options {
+    size_t size;
+    upg_whitespace whitespace; /* of JSON */
+    size_t max_bytes; /* of memory that the grammar and its texts may take; 0: 256 MiB */
+} upg_grammar_options;
+
+UPG_API void upg_grammar_options_defaults(upg_grammar_options *options);
+
+/* Compile text[n_bytes].  options NULL means the defaults.
+ * UPG_ERR_FORMAT if the text is not of its kind, UPG_ERR_UNSUPPORTED if it asks for something that
+ * cannot be kept exactly (the message names the keyword and its JSON pointer, or the place in the
+ * pattern or grammar), or for a form that no text has, or for more than the limits;
+ * UPG_ERR_ARGUMENT; UPG_ERR_MEMORY. */
+UPG_API upg_status upg_grammar_new(upg_grammar **grammar, upg_vocabulary *vocabulary,
+                                   upg_grammar_kind kind, const char *text, size_t n_bytes,
+                                   const upg_grammar_options *options, upg_error *err);
+UPG_API void upg_grammar_free(upg_grammar *grammar); /* NULL is allowed */
+
+/* A text at its beginning.  The caller owns it. */
+UPG_API upg_status upg_constraint_new(upg_constraint **constraint, upg_grammar *grammar,
+                                      upg_error *err);
+UPG_API void upg_constraint_free(upg_constraint *constraint); /* NULL is allowed */
+
+/* A copy that goes its own way from here. */
+UPG_API upg_status upg_constraint_fork(upg_constraint **copy, const upg_constraint *constraint,
+                                       upg_error *err);
+
+/* 32-bit words of a mask: a bit for each id of the tokenizer. */
+UPG_API size_t upg_constraint_n_words(const upg_constraint *constraint);
+
+/* The tokens that may come next: bit id % 32 of bits[id / 32] is 1 for these and 0 for all others.
+ * Stop ids are among them exactly when the text may end here.
+ *   bits     [n_words]; words beyond upg_constraint_n_words() are set to 0, fewer are an error
+ * UPG_ERR_ARGUMENT; UPG_ERR_UNSUPPORTED when the text has driven the grammar beyond its limits;
+ * UPG_ERR_MEMORY. */
+UPG_API upg_status upg_constraint_mask(upg_constraint *constraint, uint32_t *bits, size_t n_words,
+                                       upg_error *err);
+
+/* Go on by one token.  A stop id ends the text; nothing may follow it.
+ * UPG_ERR_ARGUMENT if the token may not come next: the constraint is as before. */
+UPG_API upg_status upg_constraint_accept(upg_constraint *constraint, int32_t id, upg_error *err);
+
+/* Go on by text[n_bytes], whatever tokens it has; counts as one token for a rollback.
+ * UPG_ERR_ARGUMENT, naming the byte, if it may not come next: the constraint is as before. */
+UPG_API upg_status upg_constraint_accept_text(upg_constraint *constraint, const char *text,
+                                              size_t n_bytes, upg_error *err);
+
+/* Take the last n_tokens back.  UPG_ERR_ARGUMENT if there are fewer. */
+UPG_API upg_status upg_constraint_rollback(upg_constraint *constraint, size_t n_tokens,
+                                           upg_error *err);
+
+/* Tokens accepted so far. */
+UPG_API size_t upg_constraint_n_tokens(const upg_constraint *constraint);
+
+/* 1 if the text may end here, 2 if it must (nothing but a stop id can follow, or one has), else 0. */
+UPG_API int upg_constraint_at_end(const upg_constraint *constraint);
+
 /* ---- Sampling and generation
  * ------------------------------------------------------------------------------ */
 
@@ -361,6 +460,8 @@ typedef struct upg_generate_options {
     void *on_text_context;
     upg_progress_fn progress; /* of the prompt; may be NULL */
     void *progress_context;
+    upg_constraint *constraint; /* the answer keeps this form; it is borrowed, has seen nothing of the
+                                   answer yet, and follows it; NULL: any text */
 } upg_generate_options;
 
 UPG_API void upg_generate_options_defaults(upg_generate_options *options);
