@@ -356,7 +356,7 @@ typedef enum upg_whitespace {
 typedef struct upg_grammar_options {
     size_t size;
     upg_whitespace whitespace; /* of JSON */
-    size_t max_bytes; /* of memory that the grammar and its texts may take; 0: 256 MiB */
+    size_t max_bytes;          /* of memory that the grammar and its texts may take; 0: 256 MiB */
 } upg_grammar_options;
 
 UPG_API void upg_grammar_options_defaults(upg_grammar_options *options);
@@ -460,7 +460,8 @@ typedef struct upg_generate_options {
     void *on_text_context;
     upg_progress_fn progress; /* of the prompt; may be NULL */
     void *progress_context;
-    upg_constraint *constraint; /* the answer keeps this form; it is borrowed, has seen nothing of the
+    upg_constraint
+        *constraint; /* the answer keeps this form; it is borrowed, has seen nothing of the
                                    answer yet, and follows it; NULL: any text */
 } upg_generate_options;
 
@@ -508,23 +509,24 @@ UPG_API upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, s
  */
 typedef struct upg_scheduler upg_scheduler;
 
-/* Token masks for an answer of a certain form.  The functions are called from the scheduler's
- * thread, in order: mask, accept, mask, accept, ...; they must not block.  A failure ends the
- * request with its status and message.
+/* Decides which tokens may come next in an answer of a certain form.  upg_constraint_filter() makes
+ * one of a constraint; a program may have its own.  The functions are called from the scheduler's
+ * thread, in order: mask, accept, mask, accept, ...; they must not block.  A failure ends the request
+ * with its status and message.
  *
- *   mask    fill allowed[(n_vocab + 31) / 32]: bit id % 32 of word id / 32 is 1 if the token may come
- *           next; stop ids (upg_model_info.stop_ids) are allowed where the answer may end.  n_left:
- *           tokens that the answer may still have, this one included, so that the form can be closed
- *           in time.  If no token is allowed the answer ends (finish STOP).
+ *   mask    fill allowed[n_words], n_words = (n_vocab + 31) / 32: bit id % 32 of word id / 32 is 1 if
+ *           the token may come next; stop ids (upg_model_info.stop_ids) where the answer may end.
+ *           n_left: tokens that the answer may still have, this one included, so that the form can be
+ *           closed in time.  If no token is allowed the answer ends (finish STOP).
  *   accept  the token that was drawn, allowed by the mask before it; also called for a stop id
- *   free    called once, after the last call, or when the request is refused by
- *           upg_scheduler_submit(); may be NULL */
-typedef struct upg_constraint {
+ *   free    called once, after the last call; may be NULL */
+typedef struct upg_token_filter {
     void *context;
-    upg_status (*mask)(void *context, size_t n_left, uint32_t *allowed, upg_error *err);
+    upg_status (*mask)(void *context, size_t n_left, uint32_t *allowed, size_t n_words,
+                       upg_error *err);
     upg_status (*accept)(void *context, int32_t id, upg_error *err);
     void (*free)(void *context);
-} upg_constraint;
+} upg_token_filter;
 
 typedef struct upg_logprob {
     int32_t id;
@@ -602,15 +604,15 @@ typedef struct upg_request {
     size_t max_tokens;       /* of the answer; 0: until the context is full */
     const char *const *stop; /* [n_stop] C strings, copied: the answer ends before the first */
     size_t n_stop;
-    int ignore_stop_ids;       /* 1: go on after end-of-text tokens (for measurements) */
-    int logprobs;              /* 1: log-probabilities of the answer's tokens */
-    size_t n_top_logprobs;     /* 0 .. UPG_MAX_TOP_LOGPROBS; needs logprobs */
-    upg_constraint constraint; /* copied; mask NULL: none */
-    uint64_t client;           /* clients take turns; all requests of one have the same number */
-    int priority;              /* greater goes first */
-    int no_speculation;        /* 1: off for this request */
-    int no_prefix_cache;       /* 1: neither looks into the prefix cache nor adds to it */
-    upg_event_fn on_event;     /* must not be NULL */
+    int ignore_stop_ids;     /* 1: go on after end-of-text tokens (for measurements) */
+    int logprobs;            /* 1: log-probabilities of the answer's tokens */
+    size_t n_top_logprobs;   /* 0 .. UPG_MAX_TOP_LOGPROBS; needs logprobs */
+    upg_token_filter filter; /* copied; taken over when submission succeeds; mask NULL: none */
+    uint64_t client;         /* clients take turns; all requests of one have the same number */
+    int priority;            /* greater goes first */
+    int no_speculation;      /* 1: off for this request */
+    int no_prefix_cache;     /* 1: neither looks into the prefix cache nor adds to it */
+    upg_event_fn on_event;   /* must not be NULL */
     void *on_event_context;
 } upg_request;
 
