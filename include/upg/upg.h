@@ -841,6 +841,34 @@ UPG_API upg_status upg_synth(const char *destination, const upg_synth_options *o
 UPG_API upg_status upg_model_outline(upg_model **model, const upg_synth_options *options,
                                      upg_error *err);
 
+/* ---- The machine's limits ----------------------------------------------------------------------------------- */
+
+typedef struct upg_machine upg_machine;
+
+/* Prepare to measure how fast this machine can read memory and multiply, so that the speed of a
+ * model can stand beside its limit.
+ *
+ *   machine    the caller owns it and frees it with upg_machine_free()
+ *   n_threads  0: one a physical core
+ *   cpu_tier   as upg_engine_options.cpu_tier
+ *
+ * It holds upg_machine_n_bytes() of memory, more than the caches.  UPG_ERR_MEMORY;
+ * UPG_ERR_ARGUMENT for a tier that is none. */
+UPG_API upg_status upg_machine_new(upg_machine **machine, size_t n_threads, const char *cpu_tier,
+                                   upg_error *err);
+UPG_API void upg_machine_free(upg_machine *machine); /* NULL is allowed */
+
+/* As upg_engine_tier(); lives as long as the machine. */
+UPG_API const char *upg_machine_tier(const upg_machine *machine);
+UPG_API size_t upg_machine_n_threads(const upg_machine *machine);
+UPG_API uint64_t upg_machine_n_bytes(const upg_machine *machine);
+
+/* Measure now, all threads together: 10^9 bytes read a second, and 10^12 int8 operations a second by
+ * the tier's instructions (a product and its addition are two).  Each takes some 20 ms; what else
+ * the machine does shows in them. */
+UPG_API double upg_machine_read_gb_per_s(upg_machine *machine);
+UPG_API double upg_machine_int8_tops(upg_machine *machine);
+
 #ifdef __cplusplus
 }
 #endif

@@ -28,6 +28,7 @@ enum option_kind {
     OPTION_TEXTS,  /* struct text_list; may be repeated */
     OPTION_FILES,  /* the same of file names */
     OPTION_IDS,    /* upg_tokens: "1,2,3" */
+    OPTION_COUNTS, /* struct count_list: "1,2,3", each min .. max */
     OPTION_BIASES  /* struct bias_list: "ID=BIAS"; may be repeated */
 };
 
@@ -74,7 +75,7 @@ struct example {
 
 struct command {
     const char *name;
-    const char *summary; /* a line without a full stop */
+    const char *summary; /* a line without a full stop and apostrophes (shells quote it) */
     const char *description;
     struct operand_rule operands;
     const struct option_group *const *groups; /* NULL-terminated */

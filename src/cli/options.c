@@ -403,6 +403,44 @@ static const struct option_spec shape_options[] = {
     BPW_OPTION};
 const struct option_group shape_group = GROUP("Shape", shape_options);
 
+static const struct option_spec bench_options[] = {
+    {.name = "pp",
+     .kind = OPTION_COUNTS,
+     .field = FIELD(prompts),
+     .argument = "N,...",
+     .fallback = "128,512",
+     .max = 1e6,
+     .help = "tests with prompts of so many tokens; 0: none"},
+    {.name = "tg",
+     .kind = OPTION_COUNTS,
+     .field = FIELD(generations),
+     .argument = "N,...",
+     .fallback = "32",
+     .max = 1e6,
+     .help = "tests that generate so many tokens; 0: none"},
+    {.name = "depth",
+     .kind = OPTION_COUNTS,
+     .field = FIELD(depths),
+     .argument = "N,...",
+     .fallback = "0,4096",
+     .max = MAX_TOKENS,
+     .help = "do so with so many tokens of context already there"},
+    {.name = "reps",
+     .kind = OPTION_COUNT,
+     .field = FIELD(n_reps),
+     .argument = "N",
+     .fallback = "3",
+     .min = 1,
+     .max = 100,
+     .help = "repetitions of each test; mean and standard deviation are shown"},
+    {.name = "csv",
+     .kind = OPTION_FLAG,
+     .field = FIELD(csv),
+     .on = 1,
+     .help = "write comma-separated values instead of a table"},
+    KV_OPTION("f16")};
+const struct option_group bench_group = GROUP("Measurement", bench_options);
+
 static const struct option_spec synth_options[] = {
     SHAPE_OPTION("phi-4", SHAPES),
     {.name = "format",

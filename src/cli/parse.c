@@ -19,6 +19,9 @@ enum { MAX_OPTIONS = 64, FIRST_LONG = 256 /* getopt values of long options, abov
 void settings_clear(struct settings *settings)
 {
     upg_tokens_clear(&settings->ids);
+    free(settings->prompts.counts);
+    free(settings->generations.counts);
+    free(settings->depths.counts);
     free(settings->logit_bias.biases);
     free(settings->stop.texts);
     free(settings->calibration.texts);
@@ -178,6 +181,33 @@ static upg_status set_ids(upg_tokens *ids, const struct option_spec *option, con
     return status;
 }
 
+static upg_status set_counts(struct count_list *list, const struct option_spec *option,
+                             const char *text, upg_error *err)
+{
+    const char *next = text;
+
+    list->n = 0;
+    for (bool more = true; more;) {
+        size_t *counts = realloc(list->counts, (list->n + 1) * sizeof *counts);
+        char *end;
+        unsigned long long value;
+
+        if (!counts)
+            return fail_memory(err, "a list of numbers");
+        list->counts = counts;
+        errno = 0;
+        value = strtoull(next, &end, 10);
+        if (end == next || *next == '-' || (*end != ',' && *end != '\0'))
+            return refuse_value(option, text, "a list of whole numbers like 1,2,3", err);
+        if (errno == ERANGE || (double)value < option->min || (double)value > option->max)
+            return refuse_range(option, text, err);
+        list->counts[list->n++] = (size_t)value;
+        more = *end == ',';
+        next = end + 1;
+    }
+    return UPG_OK;
+}
+
 static upg_status add_bias(struct bias_list *list, const struct option_spec *option,
                            const char *text, upg_error *err)
 {
@@ -222,6 +252,7 @@ static upg_status set_option(struct settings *settings, const struct option_spec
     case OPTION_TEXTS:
     case OPTION_FILES: return add_text(field, text, err);
     case OPTION_IDS: return set_ids(field, option, text, err);
+    case OPTION_COUNTS: return set_counts(field, option, text, err);
     case OPTION_BIASES: return add_bias(field, option, text, err);
     }
     return fail(err, UPG_ERR_INTERNAL, "--%s: an option of no kind", option->name);

@@ -12,6 +12,11 @@ struct text_list {
     size_t n;
 };
 
+struct count_list {
+    size_t *counts; /* [n], owned */
+    size_t n;
+};
+
 struct bias_list {
     upg_logit_bias *biases; /* [n], owned */
     size_t n;
@@ -61,6 +66,10 @@ struct settings {
     struct text_list calibration; /* file names */
     int effort;                   /* enum effort */
     uint64_t tune_steps;          /* UINT64_MAX: chosen by upg */
+
+    struct count_list prompts, generations, depths; /* of bench, tokens */
+    uint64_t n_reps;
+    int csv, kernels;
 };
 
 /* Free what is owned. */

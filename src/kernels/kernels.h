@@ -110,6 +110,16 @@ struct upg_kernels {
     /* y[n_padded] -> D_out H_out y in place; exact: all tiers give the same bits as
      * upg_transform_out(). */
     void (*transform_out)(float *y, size_t n_padded, uint64_t seed);
+
+    /* The limits that figures of speed stand beside.
+     *
+     * n rounds of int8 products on operands in registers, by the instructions that packed_matmul()
+     * of this tier multiplies batches with; returns the operations of one round, a product and its
+     * addition being two. */
+    double (*int8_products)(size_t n_rounds);
+    /* Read n_bytes (a multiple of 256; 64-byte aligned) once, as fast as it goes.  Prefetches behind
+     * the end. */
+    void (*read)(const uint8_t *bytes, size_t n_bytes);
 };
 
 /* Fill the table with the best that this CPU has and `highest` allows: the name of a tier, or of a

@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "text": {"base"},
     "codec": {"base"},
     "kernels": {"base", "codec"},
+    "bench": {"base", "codec", "kernels"},
     "model": {"base", "text", "codec", "kernels"},
     "gpu": {"base", "codec", "model", "engine/backend.h"},
     "engine": LIBRARY_BELOW_ENGINE | {"gpu/gpu.h"},

@@ -328,4 +328,5 @@ void upg_kernels_fill_amx(struct upg_kernels *kernels)
 {
     kernels->scratch_bytes = sizeof(struct scratch);
     kernels->packed_matmul = upg_packed_matmul_amx;
+    kernels->int8_products = upg_int8_products_amx;
 }

@@ -29,5 +29,8 @@ void upg_packed_matmul_avx2_fma(float *y, size_t y_stride, const struct upg_pack
 void upg_packed_matmul_avx2_vnni(float *y, size_t y_stride, const struct upg_packed *w,
                                  const struct upg_q8_rows *x, size_t block_begin, size_t block_end,
                                  void *scratch);
+double upg_int8_products_avx2_fma(size_t n_rounds);
+double upg_int8_products_avx2_vnni(size_t n_rounds);
+void upg_read_avx2(const uint8_t *bytes, size_t n_bytes);
 
 #endif

@@ -34,5 +34,7 @@ void upg_packed_matmul_avx512_vnni(float *y, size_t y_stride, const struct upg_p
 void upg_packed_matmul_avx512_vbmi(float *y, size_t y_stride, const struct upg_packed *w,
                                    const struct upg_q8_rows *x, size_t block_begin,
                                    size_t block_end, void *scratch);
+double upg_int8_products_avx512_bw(size_t n_rounds);
+double upg_int8_products_avx512_vnni(size_t n_rounds);
 
 #endif

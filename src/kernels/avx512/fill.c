@@ -14,11 +14,13 @@ void upg_kernels_fill_avx512_bw(struct upg_kernels *kernels)
     kernels->rotate_quantize = upg_rotate_quantize_avx512;
     kernels->packed_matmul = upg_packed_matmul_avx512_bw;
     kernels->transform_out = upg_transform_out_avx512;
+    kernels->int8_products = upg_int8_products_avx512_bw;
 }
 
 void upg_kernels_fill_avx512_vnni(struct upg_kernels *kernels)
 {
     kernels->packed_matmul = upg_packed_matmul_avx512_vnni;
+    kernels->int8_products = upg_int8_products_avx512_vnni;
 }
 
 void upg_kernels_fill_avx512_vbmi(struct upg_kernels *kernels)

@@ -14,14 +14,18 @@ void upg_kernels_fill_neon_base(struct upg_kernels *kernels)
     kernels->rotate_quantize = upg_rotate_quantize_neon;
     kernels->packed_matmul = upg_packed_matmul_neon_base;
     kernels->transform_out = upg_transform_out_neon;
+    kernels->int8_products = upg_int8_products_neon_base;
+    kernels->read = upg_read_neon;
 }
 
 void upg_kernels_fill_neon_dotprod(struct upg_kernels *kernels)
 {
     kernels->packed_matmul = upg_packed_matmul_neon_dotprod;
+    kernels->int8_products = upg_int8_products_neon_dotprod;
 }
 
 void upg_kernels_fill_neon_i8mm(struct upg_kernels *kernels)
 {
     kernels->packed_matmul = upg_packed_matmul_neon_i8mm;
+    kernels->int8_products = upg_int8_products_neon_i8mm;
 }

@@ -33,5 +33,9 @@ void upg_packed_matmul_neon_dotprod(float *y, size_t y_stride, const struct upg_
 void upg_packed_matmul_neon_i8mm(float *y, size_t y_stride, const struct upg_packed *w,
                                  const struct upg_q8_rows *x, size_t block_begin, size_t block_end,
                                  void *scratch);
+double upg_int8_products_neon_base(size_t n_rounds);
+double upg_int8_products_neon_dotprod(size_t n_rounds);
+double upg_int8_products_neon_i8mm(size_t n_rounds);
+void upg_read_neon(const uint8_t *bytes, size_t n_bytes);
 
 #endif

@@ -14,5 +14,7 @@ void upg_kernels_fill_scalar(struct upg_kernels *kernels)
         .rotate_quantize = upg_rotate_quantize_scalar,
         .packed_matmul = upg_packed_matmul_scalar,
         .transform_out = upg_transform_out,
+        .int8_products = upg_int8_products_scalar,
+        .read = upg_read_scalar,
     };
 }

@@ -21,5 +21,7 @@ void upg_rotate_quantize_scalar(struct upg_q8_rows *out, const float *x, size_t 
 void upg_packed_matmul_scalar(float *y, size_t y_stride, const struct upg_packed *w,
                               const struct upg_q8_rows *x, size_t block_begin, size_t block_end,
                               void *scratch);
+double upg_int8_products_scalar(size_t n_rounds);
+void upg_read_scalar(const uint8_t *bytes, size_t n_bytes);
 
 #endif

@@ -1,0 +1,53 @@
+"""upg bench: every figure with its limit, in three forms; what it measures is for people to judge."""
+import csv
+import io
+
+import pytest
+from conftest import MODEL
+
+QUICK = ["--pp", "16", "--tg", "4", "--depth", "0,64", "--reps", "2"]
+SHAPE = ["--shape", "tiny", "--layers", "2"]
+
+
+def test_json_has_its_fields(upg, tmp_path):
+    document = upg("bench", *QUICK, *SHAPE, "--json", "--kv", "q8", "-t", "2", env={"TMPDIR": str(tmp_path)}).json()
+    machine = document["machine"]
+    assert machine["cores_used"] == 2 and machine["cpu"] and machine["tier"]
+    assert machine["read_gb_s"] > 0 and machine["int8_tops"] > 0 and machine["gpu"] is None
+    assert document["model"] == "tiny" and document["weight_bytes"] > document["weight_bytes_per_token"] > 0
+    assert 0 < document["load_seconds"] < document["first_token_seconds"]
+    assert 0 < document["rss_bytes"] <= document["peak_rss_bytes"] < 2**28
+    assert [result["test"] for result in document["results"]] == ["pp16", "tg4@d0", "pp16@d64", "tg4@d64"]
+    for result in document["results"]:
+        assert result["limit"] == ("int8" if result["test"].startswith("pp") else "bandwidth")
+        assert result["fraction_of_limit"] > 0 and result["stddev"] >= 0  # above 1 where all fits into a cache
+        assert result["tokens_per_second"] * result["ms_per_token"] == pytest.approx(1000)
+        assert result["ms_per_layer"] > 0
+    assert list(tmp_path.iterdir()) == []  # the file of random weights is gone
+
+
+def test_table_and_csv_have_the_same_rows(upg):
+    table = upg("bench", MODEL, *QUICK).out.split("\n\n")[1].splitlines()
+    rows = list(csv.DictReader(io.StringIO(upg("bench", MODEL, *QUICK, "--csv").out)))
+    assert [line.split()[0] for line in table[1:]] == [row["test"] for row in rows] == [
+        "pp16", "tg4@d0", "pp16@d64", "tg4@d64"]
+    assert {row["model"] for row in rows} == {str(MODEL)}
+    assert rows[0]["limit"] == "none" and rows[0]["fraction_of_limit"] == ""  # plain weights, computed in float32
+    assert float(rows[1]["fraction_of_limit"]) > 0
+
+
+def test_tests_that_do_not_fit_are_left_out(upg):
+    done = upg("bench", "--pp", "0", "--tg", "2", "--depth", "0,2047", "--reps", "1", "--json")
+    assert [result["test"] for result in done.json()["results"]] == ["tg2@d0"]
+    assert "depth 2047 is left out" in done.err
+
+
+def test_wrong_lists_are_wrong_usage(upg):
+    for text in ("1,", "", "a", "1,-2", "1;2", "9999999999"):
+        assert "--pp" in upg("bench", "--pp", text, status=2).err
+    assert "give one of them" in upg("bench", MODEL, "--shape", "tiny", status=2).err
+    assert "is not one of" in upg("bench", "--shape", "huge", status=2).err
+
+
+def test_a_full_disk_is_said_so(upg, tmp_path):
+    assert "cannot create a folder" in upg("bench", *SHAPE, status=1, env={"TMPDIR": str(tmp_path / "none")}).err
