@@ -3,6 +3,15 @@
 
 #include <string.h>
 
+upg_status upg_answer_check_stop(const struct upg_model *model, const struct upg_stop_text *stop,
+                                 upg_error *err)
+{
+    if (stop->n_stop > 0 && !model->tokenizer)
+        return upg_fail(err, UPG_ERR_ARGUMENT, "stop: %s has no tokenizer to find strings with",
+                        model->path);
+    return upg_stop_text_check(stop, err);
+}
+
 upg_status upg_answer_init(struct upg_answer *answer, const struct upg_model *model,
                            const upg_generate_options *options, const int32_t *ids, size_t n_ids,
                            upg_error *err)
@@ -13,10 +22,7 @@ upg_status upg_answer_init(struct upg_answer *answer, const struct upg_model *mo
                                   .max_tokens = options->max_tokens,
                                   .ignore_stop_ids = options->ignore_stop_ids != 0,
                                   .stop = {.stop = options->stop, .n_stop = options->n_stop}};
-    status = upg_stop_text_check(&answer->stop, err);
-    if (status == UPG_OK && options->n_stop > 0 && !model->tokenizer)
-        status = upg_fail(err, UPG_ERR_ARGUMENT, "stop: %s has no tokenizer to find strings with",
-                          model->path);
+    status = upg_answer_check_stop(model, &answer->stop, err);
     if (status == UPG_OK)
         status = upg_sampler_new(&answer->sampler, &options->sampling, model->config.n_vocab, err);
     for (size_t i = 0; status == UPG_OK && i < n_ids; i++)

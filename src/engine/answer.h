@@ -25,6 +25,10 @@ struct upg_answer {
     const char *stop_string; /* the one that ended it; NULL: none did */
 };
 
+/* Whether the stop strings can be found in answers of the model: UPG_OK or UPG_ERR_ARGUMENT. */
+upg_status upg_answer_check_stop(const struct upg_model *model, const struct upg_stop_text *stop,
+                                 upg_error *err);
+
 /* Start an answer after the prompt ids[n_ids].  Stop strings are borrowed until
  * upg_answer_clear(), which frees the rest, also after a failure.  UPG_ERR_ARGUMENT names what is out
  * of its range; UPG_ERR_MEMORY. */

@@ -35,6 +35,10 @@ struct upg_activation {
 struct upg_backend {
     void *state;
 
+    /* Memory for activations: n_floats at an address, aligned to 64, that nobody but the backend
+     * reads or writes.  NULL: the backend takes any memory. */
+    upg_status (*new_rows)(void *state, size_t n_floats, float **rows, upg_error *err);
+
     /* x[i] = embedding[id of row i]. */
     void (*embed)(void *state, struct upg_activation x, const struct upg_matrix *embedding,
                   const struct upg_step *step);

@@ -14,6 +14,11 @@ void upg_engine_options_defaults(upg_engine_options *options)
     *options = (upg_engine_options){.size = sizeof *options};
 }
 
+size_t upg_default_context(const struct upg_model *model)
+{
+    return model->config.context < DEFAULT_CONTEXT ? model->config.context : DEFAULT_CONTEXT;
+}
+
 /* Fill in what 0 stands for and refuse what cannot be. */
 static upg_status complete_options(upg_engine_options *o, const struct upg_model *model,
                                    upg_error *err)
@@ -21,7 +26,7 @@ static upg_status complete_options(upg_engine_options *o, const struct upg_model
     const struct upg_config *c = &model->config;
 
     if (o->context == 0)
-        o->context = c->context < DEFAULT_CONTEXT ? c->context : DEFAULT_CONTEXT;
+        o->context = upg_default_context(model);
     if (o->context > c->context)
         return upg_fail(err, UPG_ERR_ARGUMENT,
                         "context: %zu tokens asked for, %s was made for at most %zu", o->context,

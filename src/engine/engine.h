@@ -26,6 +26,9 @@ struct upg_engine {
     const upg_sequence *logits_of;    /* the sequence whose logits these are */
 };
 
+/* The context of an engine whose options name none. */
+size_t upg_default_context(const struct upg_model *model);
+
 /* A row of tokens, and the part of it whose keys and values are in the cache.
  *
  * Invariants:
@@ -44,6 +47,9 @@ struct upg_sequence {
 
 /* Add a token that is computed later, with the next step.  n_tokens < engine->context. */
 void upg_sequence_push(upg_sequence *sequence, int32_t id);
+
+/* Forget what the cache holds; the tokens stay. */
+void upg_sequence_drop(upg_sequence *sequence);
 
 /* Establish invariant (2) after n_tokens changed; call before upg_engine_step(). */
 void upg_sequence_choose_rope(upg_sequence *sequence);

@@ -15,7 +15,8 @@
 #include <assert.h>
 
 static upg_status new_activation(struct upg_activation *activation, size_t n_rows, size_t n_cols,
-                                 struct upg_arena *arena, upg_error *err)
+                                 const struct upg_backend *backend, struct upg_arena *arena,
+                                 upg_error *err)
 {
     size_t n;
 
@@ -23,6 +24,8 @@ static upg_status new_activation(struct upg_activation *activation, size_t n_row
         !size_mul(n_rows, activation->stride, &n))
         return upg_fail(err, UPG_ERR_ARGUMENT, "a step of %zu rows of %zu values is too large",
                         n_rows, n_cols);
+    if (backend->new_rows)
+        return backend->new_rows(backend->state, n, &activation->rows, err);
     activation->rows = upg_arena_alloc(arena, n, sizeof(float));
     if (!activation->rows)
         return upg_fail_memory(err, "the buffers of a step", n * sizeof(float));
@@ -50,7 +53,8 @@ upg_status upg_forward_init(struct upg_forward *f, const struct upg_model *model
     f->backend = *backend;
     f->max_rows = max_rows;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
-        status = new_activation(buffers[i].activation, max_rows, buffers[i].n_cols, arena, err);
+        status = new_activation(buffers[i].activation, max_rows, buffers[i].n_cols, backend,
+                                arena, err);
         if (status != UPG_OK)
             return status;
     }

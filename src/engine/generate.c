@@ -1,10 +1,10 @@
 /* generate.c -- from a prompt to an answer: draw, stop, detokenize, draw again. */
 #include "engine/answer.h"
+#include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/options.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 void upg_generate_options_defaults(upg_generate_options *options)
 {
@@ -28,14 +28,6 @@ struct generator {
     uint32_t *allowed;      /* ids that have a token */
     struct upg_buffer text; /* given out so far */
 };
-
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* Give out the text that is decided; *cancelled becomes 1 if its receiver wants no more. */
 static upg_status give_text(struct generator *g, bool *cancelled, upg_error *err)
@@ -135,7 +127,7 @@ upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_
                         upg_error *err)
 {
     struct generator g = {.sequence = sequence};
-    const double start = now_seconds();
+    const double start = upg_now_seconds();
     double answer_start;
     upg_status status;
 
@@ -147,7 +139,7 @@ upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_
     status = upg_buffer_append(&g.text, "", 0, err); /* an empty answer is a string as well */
     if (status == UPG_OK)
         status = prepare(&g, prompt, n_prompt, err);
-    answer_start = now_seconds();
+    answer_start = upg_now_seconds();
     if (status == UPG_OK)
         status = generate_answer(&g, err);
 
@@ -157,7 +149,7 @@ upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_
                                    .finish = g.answer.finish,
                                    .n_prompt_tokens = n_prompt,
                                    .prompt_seconds = answer_start - start,
-                                   .generation_seconds = now_seconds() - answer_start};
+                                   .generation_seconds = upg_now_seconds() - answer_start};
     g.answer.ids = (upg_tokens){0};
     upg_answer_clear(&g.answer);
     upg_draw_space_clear(&g.space);

@@ -117,6 +117,11 @@ upg_status upg_kv_cache_grow(struct upg_kv_cache *cache, struct upg_kv_list *lis
     if (status != UPG_OK)
         return status;
     upg_kv_blocks_grow(&cache->blocks, list, n_tokens, &copies, &first_new);
+    if (cache->copy_elsewhere) {
+        for (size_t i = 0; i < copies.n; i++)
+            cache->copy_elsewhere(cache->elsewhere, copies.to[i], copies.from[i]);
+        return UPG_OK;
+    }
     for (size_t i = 0; i < copies.n; i++)
         memcpy(block_of(cache, copies.to[i]), block_of(cache, copies.from[i]), cache->block_bytes);
     for (size_t i = first_new; i < list->n_blocks; i++)

@@ -23,6 +23,11 @@ struct upg_kv_cache {
     size_t block_bytes; /* at least n_layers * n_kv_heads * 2 * side_bytes */
     size_t exact_bytes; /* an F16 side; 0 without open blocks */
     uint8_t *memory;    /* [n_blocks, block_bytes], in the arena */
+
+    /* Set by a backend that keeps the blocks in memory of its own, which copies a block there before
+     * the next step.  Then nothing reads or writes `memory`. */
+    void (*copy_elsewhere)(void *elsewhere, uint32_t to, uint32_t from);
+    void *elsewhere;
 };
 
 /* A cache of at least n_tokens, in the arena.  Memory is not touched before it is used.

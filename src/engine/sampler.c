@@ -43,7 +43,7 @@ static upg_status check_range(const char *name, float value, bool is_good, const
                     range);
 }
 
-static upg_status check_options(const upg_sampling *o, size_t n_vocab, upg_error *err)
+upg_status upg_sampling_check(const upg_sampling *o, size_t n_vocab, upg_error *err)
 {
     const struct {
         const char *name;
@@ -85,7 +85,7 @@ static upg_status check_options(const upg_sampling *o, size_t n_vocab, upg_error
 upg_status upg_sampler_new(struct upg_sampler **sampler, const upg_sampling *sampling,
                            size_t n_vocab, upg_error *err)
 {
-    const upg_status status = check_options(sampling, n_vocab, err);
+    const upg_status status = upg_sampling_check(sampling, n_vocab, err);
     const bool has_bias = sampling->n_logit_bias > 0;
     const bool has_repetition = sampling->repetition_penalty != 1;
     const bool has_counts = sampling->presence_penalty != 0 || sampling->frequency_penalty != 0;

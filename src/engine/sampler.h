@@ -17,6 +17,9 @@ struct upg_draw_space {
 upg_status upg_draw_space_reserve(struct upg_draw_space *space, size_t n_vocab, upg_error *err);
 void upg_draw_space_clear(struct upg_draw_space *space);
 
+/* Whether all values are in their ranges: UPG_OK, or UPG_ERR_ARGUMENT that names one. */
+upg_status upg_sampling_check(const upg_sampling *sampling, size_t n_vocab, upg_error *err);
+
 /* The caller owns the sampler; sampling is copied.  It holds arrays of the vocabulary's size only for
  * the penalties and biases that are used.  UPG_ERR_ARGUMENT names the value that is out of its
  * range; UPG_ERR_MEMORY. */

@@ -58,6 +58,11 @@ static void drop_cached(upg_sequence *s, size_t n_tokens)
     upg_kv_blocks_truncate(&s->engine->cache.blocks, &s->list, smaller(s->list.n_tokens, n_tokens));
 }
 
+void upg_sequence_drop(upg_sequence *sequence)
+{
+    drop_cached(sequence, 0);
+}
+
 upg_status upg_sequence_truncate(upg_sequence *sequence, size_t n_tokens, upg_error *err)
 {
     if (n_tokens > sequence->n_tokens)
