@@ -1,0 +1,307 @@
+/* sequence.c -- Sequence: append, logits, fork, truncate, generate. */
+#include "native.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    PyObject_HEAD EngineObject *engine; /* a reference */
+    upg_sequence *sequence;
+    struct tomb *tomb; /* where it will lie */
+} SequenceObject;
+
+/* An object without a sequence yet. */
+static SequenceObject *sequence_alloc(PyTypeObject *type, EngineObject *engine)
+{
+    SequenceObject *self = (SequenceObject *)PyType_GenericAlloc(type, 0);
+
+    if (!self)
+        return NULL;
+    Py_INCREF(engine);
+    self->engine = engine;
+    self->tomb = tomb_new();
+    if (!self->tomb) {
+        Py_DECREF(self);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    return self;
+}
+
+static void sequence_dealloc(PyObject *object)
+{
+    SequenceObject *self = (SequenceObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+
+    if (self->sequence)
+        engine_bury(self->engine, self->sequence, self->tomb);
+    else
+        free(self->tomb);
+    Py_XDECREF(self->engine);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+static PyObject *sequence_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"engine", NULL};
+    EngineObject *engine;
+    SequenceObject *self;
+    upg_error err;
+    upg_status status;
+
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!:Sequence", names, native_types.engine,
+                                     &engine))
+        return NULL;
+    self = sequence_alloc(type, engine);
+    if (!self)
+        return NULL;
+    if (engine_enter(engine) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    status = upg_sequence_new(&self->sequence, engine->engine, &err);
+    engine_leave(engine);
+    if (status != UPG_OK) {
+        Py_DECREF(self);
+        return raise_status(status, &err);
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *sequence_fork(PyObject *object, PyObject *unused)
+{
+    SequenceObject *self = (SequenceObject *)object;
+    SequenceObject *copy = sequence_alloc(native_types.sequence, self->engine);
+    upg_error err;
+    upg_status status;
+
+    (void)unused;
+    if (!copy)
+        return NULL;
+    if (engine_enter(self->engine) < 0) {
+        Py_DECREF(copy);
+        return NULL;
+    }
+    status = upg_sequence_fork(&copy->sequence, self->sequence, &err);
+    engine_leave(self->engine);
+    if (status != UPG_OK) {
+        Py_DECREF(copy);
+        return raise_status(status, &err);
+    }
+    return (PyObject *)copy;
+}
+
+static PyObject *sequence_n_tokens(PyObject *object, PyObject *unused)
+{
+    SequenceObject *self = (SequenceObject *)object;
+    size_t n;
+
+    (void)unused;
+    if (engine_enter(self->engine) < 0)
+        return NULL;
+    n = upg_sequence_n_tokens(self->sequence);
+    engine_leave(self->engine);
+    return PyLong_FromSize_t(n);
+}
+
+static PyObject *sequence_truncate(PyObject *object, PyObject *args)
+{
+    SequenceObject *self = (SequenceObject *)object;
+    Py_ssize_t n_tokens;
+    upg_error err;
+    upg_status status;
+
+    if (!PyArg_ParseTuple(args, "n:truncate", &n_tokens) || engine_enter(self->engine) < 0)
+        return NULL;
+    status = upg_sequence_truncate(self->sequence, (size_t)n_tokens, &err);
+    engine_leave(self->engine);
+    if (status != UPG_OK)
+        return raise_status(status, &err);
+    Py_RETURN_NONE;
+}
+
+/* append(ids, n_logits, progress) -> Rows [n_logits, n_vocab] */
+static PyObject *sequence_append(PyObject *object, PyObject *args)
+{
+    SequenceObject *self = (SequenceObject *)object;
+    const char *bytes;
+    Py_ssize_t n_bytes, n_logits;
+    PyObject *progress;
+    const int32_t *ids;
+    size_t n, n_rows;
+    struct call call = {0};
+    RowsObject *rows = NULL;
+    upg_model_info info;
+    upg_error err;
+    upg_status status;
+
+    if (!PyArg_ParseTuple(args, "y#nO:append", &bytes, &n_bytes, &n_logits, &progress) ||
+        ids_of_bytes(bytes, n_bytes, &ids, &n) < 0 || callback_or_null(&progress, "progress") < 0)
+        return NULL;
+    upg_model_get_info(((ModelObject *)self->engine->model)->model, &info);
+    if (n_logits < 0 || (size_t)n_logits > n)
+        return PyErr_Format(PyExc_ValueError, "logits of %zd tokens asked for, %zu given", n_logits,
+                            n);
+    rows = rows_new((size_t)n_logits, info.n_vocab);
+    if (!rows || engine_enter(self->engine) < 0) {
+        Py_XDECREF(rows);
+        return NULL;
+    }
+    call.progress = progress;
+    call_begin(&call);
+    status =
+        upg_sequence_append(self->sequence, ids, n, (size_t)n_logits, call_progress, &call, &err);
+    if (status == UPG_OK && n_logits > 0)
+        memcpy(rows->values, upg_sequence_logits(self->sequence, &n_rows),
+               (size_t)n_logits * info.n_vocab * sizeof(float));
+    call_end(&call);
+    engine_leave(self->engine);
+    if (status != UPG_OK) {
+        Py_DECREF(rows);
+        return raise_status(status, &err);
+    }
+    return (PyObject *)rows;
+}
+
+/* What a call of generate() asks for; clear after use. */
+struct request {
+    upg_generate_options options;
+    upg_logit_bias *bias;
+    const char **stop;
+};
+
+static void request_clear(struct request *request)
+{
+    PyMem_Free(request->bias);
+    PyMem_Free((void *)request->stop);
+}
+
+static int read_bias(struct request *request, PyObject *dict)
+{
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    size_t n = 0;
+
+    request->bias = PyMem_Calloc((size_t)PyDict_Size(dict) + 1, sizeof *request->bias);
+    if (!request->bias) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    while (PyDict_Next(dict, &position, &key, &value)) {
+        const long id = PyLong_AsLong(key);
+        const double bias = PyFloat_AsDouble(value);
+
+        if (PyErr_Occurred())
+            return -1;
+        if (id < 0 || id > INT32_MAX) {
+            PyErr_Format(PyExc_ValueError, "logit_bias: %ld is no token id", id);
+            return -1;
+        }
+        request->bias[n++] = (upg_logit_bias){.id = (int32_t)id, .bias = (float)bias};
+    }
+    request->options.sampling.logit_bias = request->bias;
+    request->options.sampling.n_logit_bias = n;
+    return 0;
+}
+
+static PyObject *generation_tuple(const upg_generation *g)
+{
+    return Py_BuildValue("NNindd",
+                         PyUnicode_DecodeUTF8(g->text, (Py_ssize_t)g->n_text_bytes, "replace"),
+                         bytes_of_ids(&g->ids), (int)g->finish, (Py_ssize_t)g->n_prompt_tokens,
+                         g->prompt_seconds, g->generation_seconds);
+}
+
+static PyObject *sequence_generate(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"ids",
+                            "max_tokens",
+                            "temperature",
+                            "top_k",
+                            "top_p",
+                            "min_p",
+                            "repetition_penalty",
+                            "presence_penalty",
+                            "frequency_penalty",
+                            "seed",
+                            "logit_bias",
+                            "stop",
+                            "ignore_stop_ids",
+                            "on_text",
+                            "progress",
+                            NULL};
+    SequenceObject *self = (SequenceObject *)object;
+    struct request request = {0};
+    upg_sampling *s = &request.options.sampling;
+    upg_generation generation = {0};
+    struct call call = {0};
+    const char *bytes;
+    Py_ssize_t n_bytes, max_tokens;
+    unsigned long long seed;
+    PyObject *bias, *stop, *on_text, *progress, *result = NULL;
+    const int32_t *ids;
+    size_t n;
+    upg_error err;
+    upg_status status;
+
+    upg_generate_options_defaults(&request.options);
+    if (!PyArg_ParseTupleAndKeywords(
+            args, keywords, "y#nfifffffKO!O!pOO:generate", names, &bytes, &n_bytes, &max_tokens,
+            &s->temperature, &s->top_k, &s->top_p, &s->min_p, &s->repetition_penalty,
+            &s->presence_penalty, &s->frequency_penalty, &seed, &PyDict_Type, &bias, &PyTuple_Type,
+            &stop, &request.options.ignore_stop_ids, &on_text, &progress) ||
+        ids_of_bytes(bytes, n_bytes, &ids, &n) < 0 || callback_or_null(&on_text, "on_text") < 0 ||
+        callback_or_null(&progress, "progress") < 0)
+        return NULL;
+    if (read_bias(&request, bias) < 0 || !(request.stop = c_strings(stop)))
+        goto done;
+    request.options.stop = request.stop;
+    request.options.n_stop = (size_t)PyTuple_Size(stop);
+    s->seed = seed;
+    call.on_text = on_text;
+    call.progress = progress;
+    request.options.max_tokens = (size_t)max_tokens;
+    request.options.on_text = call_text;
+    request.options.on_text_context = &call;
+    request.options.progress = call_progress;
+    request.options.progress_context = &call;
+    if (engine_enter(self->engine) < 0)
+        goto done;
+    call_begin(&call);
+    status = upg_generate(self->sequence, ids, n, &request.options, &generation, &err);
+    call_end(&call);
+    engine_leave(self->engine);
+    if (status != UPG_OK)
+        raise_status(status, &err);
+    else if (!PyErr_Occurred()) /* a callback's exception ends the answer without a failure */
+        result = generation_tuple(&generation);
+done:
+    upg_generation_clear(&generation);
+    request_clear(&request);
+    return result;
+}
+
+static PyMethodDef sequence_methods[] = {
+    {"append", sequence_append, METH_VARARGS,
+     "append(ids, n_logits, progress): run tokens; Rows of logits of the last n_logits."},
+    {"fork", sequence_fork, METH_NOARGS, "A copy that shares what is computed."},
+    {"n_tokens", sequence_n_tokens, METH_NOARGS, "Number of tokens."},
+    {"truncate", sequence_truncate, METH_VARARGS, "truncate(n): forget tokens from n on."},
+    {"generate", (PyCFunction)(void (*)(void))sequence_generate, METH_VARARGS | METH_KEYWORDS,
+     "Append ids and generate; (text, ids, finish, n_prompt, prompt_seconds, seconds)."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot sequence_slots[] = {
+    {Py_tp_doc, (void *)"Sequence(engine): a row of tokens."},
+    {Py_tp_new, (void *)sequence_new},
+    {Py_tp_dealloc, (void *)sequence_dealloc},
+    {Py_tp_methods, (void *)sequence_methods},
+    {0, NULL},
+};
+
+PyType_Spec sequence_spec = {.name = "upg._native.Sequence",
+                             .basicsize = sizeof(SequenceObject),
+                             .flags = Py_TPFLAGS_DEFAULT,
+                             .slots = sequence_slots};
