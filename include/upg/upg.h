@@ -246,6 +246,9 @@ typedef struct upg_engine_options {
         compute; /* UPG_COMPUTE_REFERENCE: the scalar specification, slow, float32 throughout */
     const char *cpu_tier; /* highest kernel tier allowed: "scalar", "avx2", "avx512", "amx", "neon";
                              NULL: best */
+    const char
+        *device; /* "cpu" or NULL; "gpu": the best GPU; "gpu:N": number N of the Vulkan driver's
+                    list; "auto": a GPU if there is one and the model is worth it and fits */
 } upg_engine_options;
 
 UPG_API void upg_engine_options_defaults(upg_engine_options *options);

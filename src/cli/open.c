@@ -48,6 +48,7 @@ upg_engine_options engine_options(const upg_model_info *info, size_t context,
     options.kv_type = (upg_kv_type)settings->kv_type;
     options.compute = (upg_compute)settings->compute;
     options.cpu_tier = getenv("UPG_CPU");
+    options.device = settings->device;
     return options;
 }
 

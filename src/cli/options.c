@@ -72,19 +72,19 @@ static const struct option_spec output_options[] = {
     HELP_OPTION};
 const struct option_group output_group = GROUP("Output", output_options);
 
-static const struct choice devices[] = {{"auto", 0}, {"cpu", 0}, {NULL, 0}};
 static const struct choice compute_kinds[] = {
     {"fast", UPG_COMPUTE_FAST}, {"reference", UPG_COMPUTE_REFERENCE}, {NULL, 0}};
 
 static const struct option_spec machine_options[] = {
     THREADS_OPTION,
     {.name = "device",
-     .kind = OPTION_CHOICE,
+     .kind = OPTION_TEXT,
      .field = FIELD(device),
      .argument = "DEVICE",
      .fallback = "auto",
-     .choices = devices,
-     .help = "where to compute"},
+     .help = "where to compute: 'cpu'; 'gpu', the best with a Vulkan driver; 'gpu:N', number N of "
+             "the driver's list; 'auto', a GPU if there is one and the model is large enough to be "
+             "worth it and fits"},
     {.name = "compute",
      .kind = OPTION_CHOICE,
      .field = FIELD(compute),

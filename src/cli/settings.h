@@ -41,7 +41,7 @@ struct settings {
     int parse_special;
 
     uint64_t n_threads; /* 0: one a physical core */
-    int device;         /* 0: the processor, the only one that there is */
+    const char *device; /* as in upg_engine_options */
     int kv_type;        /* upg_kv_type */
     uint64_t context;   /* tokens; 0: chosen by the command */
     int compute;        /* upg_compute */

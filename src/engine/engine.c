@@ -2,10 +2,12 @@
 #include "engine/engine.h"
 
 #include "base/size.h"
+#include "engine/device.h"
 #include "engine/options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { DEFAULT_CONTEXT = 4096 };
 
@@ -65,8 +67,18 @@ static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
     upg_status status;
 
     if (o->compute == UPG_COMPUTE_REFERENCE) {
+        if (o->device && strcmp(o->device, "cpu") && strcmp(o->device, "auto"))
+            return upg_fail(err, UPG_ERR_ARGUMENT,
+                            "device: the reference computes on the CPU, %s was asked for",
+                            o->device);
         snprintf(e->tier, sizeof e->tier, "reference (scalar float32, as asked for)");
         return upg_backend_reference(backend, &setup, &e->arena, err);
+    }
+    if (!e->arena.only_plans) {
+        status = upg_device_backend(&e->gpu, backend, o->device, &setup, e->tier, sizeof e->tier,
+                                    err);
+        if (status != UPG_OK || e->gpu)
+            return status;
     }
     status = upg_kernels_init(&e->kernels, o->cpu_tier, e->tier, sizeof e->tier, err);
     if (status == UPG_OK)
@@ -137,6 +149,7 @@ void upg_engine_free(upg_engine *engine)
     if (!engine)
         return;
     upg_pool_free(engine->pool);
+    upg_gpu_close(engine->gpu);
     upg_arena_clear(&engine->arena);
     free(engine->logits);
     free(engine);

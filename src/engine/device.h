@@ -1,0 +1,17 @@
+/* device.h -- where an engine computes: the CPU, or a GPU. */
+#ifndef UPG_ENGINE_DEVICE_H
+#define UPG_ENGINE_DEVICE_H
+
+#include "engine/backend.h"
+#include "gpu/gpu.h"
+
+/* Make the backend of a GPU if `device` says so.
+ *   device  "cpu" or NULL; "gpu" and "gpu:N"; "auto": a GPU if there is one and a model worth it
+ *           fits, else *gpu stays NULL and nothing fails
+ *   gpu     receives the open device, the caller's to close; NULL: the CPU computes
+ *   why     receives a sentence that says what was chosen */
+upg_status upg_device_backend(struct upg_gpu **gpu, struct upg_backend *backend, const char *device,
+                              const struct upg_backend_setup *setup, char *why, size_t n_why,
+                              upg_error *err);
+
+#endif

@@ -1,0 +1,439 @@
+/* backend.c -- the operations of the forward pass as commands of a step. */
+#include "gpu/state.h"
+
+#include "base/size.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { PARTIAL_BYTES = 64 << 20 /* of an attention dispatch */ };
+
+static const struct upg_config *config_of(const struct upg_gpu *gpu)
+{
+    return &gpu->setup.model->config;
+}
+
+static struct gpu_range part_of(const struct gpu_buffer *buffer, uint64_t offset, uint64_t n_bytes)
+{
+    return (struct gpu_range){buffer->buffer, offset, n_bytes};
+}
+
+/* ---- Activations ---- */
+
+static upg_status new_rows(void *state, size_t n_floats, float **rows, upg_error *err)
+{
+    struct upg_gpu *gpu = state;
+    struct gpu_activation *to = &gpu->activations[gpu->n_activations];
+    upg_status status;
+    void *base;
+
+    if (gpu->n_activations == GPU_MAX_ACTIVATIONS ||
+        n_floats > gpu->device.limits.max_range / sizeof(float))
+        return upg_fail(err, UPG_ERR_UNSUPPORTED, "GPU: a step of %zu values is too large",
+                        n_floats);
+    status = gpu_buffer_new(&gpu->device, &to->buffer, n_floats * sizeof(float), GPU_LOCAL,
+                            "a step's rows", err);
+    if (status != UPG_OK)
+        return status;
+    base = mmap(NULL, n_floats * sizeof(float), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) {
+        gpu_buffer_free(&gpu->device, &to->buffer);
+        return upg_fail_memory(err, "addresses of a step's rows", n_floats * sizeof(float));
+    }
+    to->base = base;
+    to->n_bytes = n_floats * sizeof(float);
+    gpu->n_activations++;
+    *rows = base;
+    return UPG_OK;
+}
+
+struct gpu_place gpu_place_of(struct upg_gpu *gpu, const float *rows)
+{
+    for (size_t i = 0; i < gpu->n_activations; i++) {
+        const struct gpu_activation *a = &gpu->activations[i];
+        const uintptr_t distance = (uintptr_t)rows - (uintptr_t)a->base;
+
+        if (distance < a->n_bytes)
+            return (struct gpu_place){gpu_whole(&a->buffer), (uint32_t)(distance / sizeof *rows)};
+    }
+    return (struct gpu_place){gpu_whole(&gpu->logits), 0};
+}
+
+/* ---- The step's data ---- */
+
+/* Rows, and the block lists of their sequences, one a sequence. */
+static void write_rows(struct upg_gpu *gpu, const struct upg_step *step)
+{
+    uint8_t *data = gpu->upload.mapped;
+    struct gpu_row *rows = (struct gpu_row *)(void *)(data + gpu->layout.rows);
+    uint32_t *lists = (uint32_t *)(void *)(data + gpu->layout.lists);
+    uint32_t begin = 0, end = 0;
+
+    for (size_t i = 0; i < step->n_rows; i++) {
+        const struct upg_kv_list *list = step->rows[i].list;
+
+        if (i == 0 || list != step->rows[i - 1].list) {
+            begin = end;
+            memcpy(lists + begin, list->blocks, list->n_blocks * sizeof *lists);
+            end += (uint32_t)list->n_blocks;
+        }
+        rows[i] = (struct gpu_row){(uint32_t)step->rows[i].pos, begin};
+    }
+}
+
+static void write_angles(struct upg_gpu *gpu, const struct upg_step *step)
+{
+    const size_t n = config_of(gpu)->rotary_dim / 2;
+    float *angles = (float *)(void *)((uint8_t *)gpu->upload.mapped + gpu->layout.angles);
+
+    for (size_t i = 0; i < step->n_rows; i++) {
+        memcpy(angles + 2 * i * n, step->cosine + i * n, n * sizeof *angles);
+        memcpy(angles + (2 * i + 1) * n, step->sine + i * n, n * sizeof *angles);
+    }
+}
+
+static void embed(void *state, struct upg_activation x, const struct upg_matrix *embedding,
+                  const struct upg_step *step)
+{
+    struct upg_gpu *gpu = state;
+    const struct gpu_place to = gpu_place_of(gpu, x.rows);
+    const uint64_t n_bytes = step->n_rows * x.stride * sizeof(float);
+    float *embedded = (float *)(void *)((uint8_t *)gpu->upload.mapped + gpu->layout.embedded);
+    const struct gpu_command copy = {
+        .program = GPU_COPY,
+        .n_ranges = 2,
+        .ranges = {part_of(&gpu->upload, gpu->layout.embedded, n_bytes),
+                   {to.range.buffer, to.begin * sizeof(float), n_bytes}}};
+
+    write_rows(gpu, step);
+    write_angles(gpu, step);
+    for (size_t i = 0; i < step->n_rows; i++)
+        upg_matrix_rows(embedding, (size_t)step->rows[i].id, 1, embedded + i * x.stride,
+                        gpu->decode_scratch);
+    gpu_step_add(&gpu->step, &copy);
+}
+
+/* ---- Operations ---- */
+
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static void norm(void *state, struct upg_activation out, struct upg_activation x,
+                 const uint32_t *pick, const float *weight, size_t n_rows)
+{
+    struct upg_gpu *gpu = state;
+    const struct gpu_place to = gpu_place_of(gpu, out.rows), from = gpu_place_of(gpu, x.rows);
+    const struct gpu_command command = {
+        .program = GPU_PROGRAM_norm,
+        .groups = {(uint32_t)n_rows, 1, 1},
+        .n_ranges = 4,
+        .ranges = {from.range, to.range, *gpu_find_norm(&gpu->weights, weight),
+                   part_of(&gpu->upload, gpu->layout.pick, gpu->setup.max_rows * sizeof *pick)},
+        .constants = {(uint32_t)config_of(gpu)->d_model, to.begin, (uint32_t)out.stride, from.begin,
+                      (uint32_t)x.stride, pick != NULL, bits_of((float)config_of(gpu)->norm_eps)}};
+
+    if (pick)
+        memcpy((uint8_t *)gpu->upload.mapped + gpu->layout.pick, pick, n_rows * sizeof *pick);
+    gpu_step_add(&gpu->step, &command);
+}
+
+static struct gpu_range rows_range(const struct upg_gpu *gpu)
+{
+    return part_of(&gpu->upload, gpu->layout.rows, gpu->setup.max_rows * sizeof(struct gpu_row));
+}
+
+static struct gpu_range lists_range(const struct upg_gpu *gpu)
+{
+    return part_of(&gpu->upload, gpu->layout.lists, gpu->layout.lists_bytes);
+}
+
+static bool is_f16(const struct upg_gpu *gpu)
+{
+    return gpu->setup.cache->type == UPG_KV_F16;
+}
+
+static void rotate_and_append(void *state, struct upg_activation qkv, size_t layer,
+                              const struct upg_step *step)
+{
+    struct upg_gpu *gpu = state;
+    const struct upg_config *c = config_of(gpu);
+    const struct gpu_place at = gpu_place_of(gpu, qkv.rows);
+    const uint64_t angles = gpu->setup.max_rows * c->rotary_dim * sizeof(float);
+    const struct gpu_command command = {
+        .program = is_f16(gpu) ? GPU_PROGRAM_rope_f16 : GPU_PROGRAM_rope_f32,
+        .groups = {(uint32_t)(c->n_heads + 2 * c->n_kv_heads), (uint32_t)step->n_rows, 1},
+        .n_ranges = 5,
+        .ranges = {at.range, rows_range(gpu), lists_range(gpu),
+                   part_of(&gpu->upload, gpu->layout.angles, angles),
+                   gpu_whole(&gpu->cache[layer])},
+        .constants = {at.begin, (uint32_t)qkv.stride, (uint32_t)c->n_heads, (uint32_t)c->n_kv_heads,
+                      (uint32_t)c->head_dim, (uint32_t)c->rotary_dim / 2, c->interleaved_pairs}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+static void attend(void *state, struct upg_activation out, struct upg_activation qkv, size_t layer,
+                   const struct upg_step *step)
+{
+    struct upg_gpu *gpu = state;
+    const struct upg_config *c = config_of(gpu);
+    const struct gpu_place to = gpu_place_of(gpu, out.rows), at = gpu_place_of(gpu, qkv.rows);
+    const struct gpu_range partial = gpu_whole(&gpu->scratch.partial);
+    const uint32_t n_rows = (uint32_t)step->n_rows, each = gpu->scratch.partial_rows;
+    uint32_t n_spans = 1;
+
+    for (size_t i = 0; i < step->n_rows; i++)
+        if (step->rows[i].pos / GPU_SPAN + 1 > n_spans)
+            n_spans = (uint32_t)(step->rows[i].pos / GPU_SPAN + 1);
+    for (uint32_t first = 0; first < n_rows; first += each) {
+        const uint32_t n = n_rows - first < each ? n_rows - first : each;
+        const struct gpu_command attention = {
+            .program = is_f16(gpu) ? GPU_PROGRAM_attention_f16 : GPU_PROGRAM_attention_f32,
+            .groups = {n_spans, (uint32_t)c->n_heads, n},
+            .n_ranges = 5,
+            .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer]),
+                       partial},
+            .constants = {at.begin, (uint32_t)qkv.stride, (uint32_t)c->n_heads,
+                          (uint32_t)c->n_kv_heads, (uint32_t)c->head_dim, first,
+                          gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim))}};
+        const struct gpu_command combine = {
+            .program = GPU_PROGRAM_combine,
+            .groups = {(uint32_t)c->n_heads, n, 1},
+            .n_ranges = 3,
+            .ranges = {to.range, rows_range(gpu), partial},
+            .constants = {to.begin, (uint32_t)out.stride, (uint32_t)c->n_heads,
+                          (uint32_t)c->head_dim, first, gpu->scratch.n_spans}};
+
+        gpu_step_add(&gpu->step, &attention);
+        gpu_step_add(&gpu->step, &combine);
+    }
+}
+
+static void gate(void *state, struct upg_activation gate_up, size_t n_rows)
+{
+    struct upg_gpu *gpu = state;
+    const struct gpu_place at = gpu_place_of(gpu, gate_up.rows);
+    const uint32_t d_ff = (uint32_t)config_of(gpu)->d_ff;
+    const struct gpu_command command = {.program = GPU_PROGRAM_gate,
+                                        .groups = {(d_ff + 255) / 256, (uint32_t)n_rows, 1},
+                                        .n_ranges = 1,
+                                        .ranges = {at.range},
+                                        .constants = {d_ff, at.begin, (uint32_t)gate_up.stride}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+static void add(void *state, struct upg_activation x, struct upg_activation y, size_t n_rows)
+{
+    struct upg_gpu *gpu = state;
+    const struct gpu_place to = gpu_place_of(gpu, x.rows), from = gpu_place_of(gpu, y.rows);
+    const uint32_t d_model = (uint32_t)config_of(gpu)->d_model;
+    const struct gpu_command command = {
+        .program = GPU_PROGRAM_add,
+        .groups = {(d_model + 255) / 256, (uint32_t)n_rows, 1},
+        .n_ranges = 2,
+        .ranges = {to.range, from.range},
+        .constants = {d_model, to.begin, (uint32_t)x.stride, from.begin, (uint32_t)y.stride}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+/* ---- Logits ---- */
+
+/* Room for rows that the host wants. */
+static upg_status reserve_logits(struct upg_gpu *gpu, uint64_t n_bytes, upg_error *err)
+{
+    upg_status status = UPG_OK;
+
+    if (n_bytes <= gpu->logits.n_bytes)
+        return UPG_OK;
+    if (n_bytes > gpu->device.limits.max_range)
+        return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                        "GPU: logits of %.1f MB are more than %s takes; ask for fewer at a time",
+                        1e-6 * (double)n_bytes, gpu->device.limits.name);
+    gpu_buffer_free(&gpu->device, &gpu->logits); /* no step runs */
+    gpu_buffer_free(&gpu->device, &gpu->readback);
+    status = gpu_buffer_new(&gpu->device, &gpu->logits, n_bytes, GPU_LOCAL, "logits", err);
+    if (status == UPG_OK)
+        status = gpu_buffer_new(&gpu->device, &gpu->readback, n_bytes, GPU_READBACK, "logits", err);
+    return status;
+}
+
+static bool is_on_device(const struct upg_gpu *gpu, const float *rows)
+{
+    for (size_t i = 0; i < gpu->n_activations; i++)
+        if ((uintptr_t)rows - (uintptr_t)gpu->activations[i].base < gpu->activations[i].n_bytes)
+            return true;
+    return false;
+}
+
+static void linear(void *state, struct upg_activation out, const struct upg_linear *map,
+                   struct upg_activation x, size_t n_rows)
+{
+    struct upg_gpu *gpu = state;
+    upg_error err = {.status = UPG_OK};
+
+    if (!is_on_device(gpu, out.rows)) {
+        gpu->logits_to = out.rows;
+        gpu->logits_bytes = n_rows * out.stride * sizeof(float);
+        if (reserve_logits(gpu, gpu->logits_bytes, &err) != UPG_OK) {
+            gpu_step_fail(&gpu->step, err.status, err.message);
+            return;
+        }
+    }
+    gpu_linear_op(gpu, out, map, x, n_rows);
+}
+
+static upg_status finish(void *state, upg_error *err)
+{
+    struct upg_gpu *gpu = state;
+    upg_status status;
+
+    if (gpu->logits_to) {
+        const struct gpu_command copy = {.program = GPU_COPY,
+                                         .n_ranges = 2,
+                                         .ranges = {part_of(&gpu->logits, 0, gpu->logits_bytes),
+                                                    part_of(&gpu->readback, 0, gpu->logits_bytes)}};
+
+        gpu_step_add(&gpu->step, &copy);
+    }
+    status = gpu_step_run(&gpu->step, err);
+    if (status == UPG_OK && gpu->logits_to)
+        memcpy(gpu->logits_to, gpu->readback.mapped, gpu->logits_bytes);
+    gpu->logits_to = NULL;
+    return status;
+}
+
+/* ---- The cache ---- */
+
+static void copy_block(void *context, uint32_t to, uint32_t from)
+{
+    struct upg_gpu *gpu = context;
+    const uint64_t n_bytes = gpu->cache_block_bytes;
+
+    for (size_t layer = 0; layer < config_of(gpu)->n_layers; layer++) {
+        const struct gpu_command copy = {
+            .program = GPU_COPY,
+            .joined = layer > 0,
+            .n_ranges = 2,
+            .ranges = {part_of(&gpu->cache[layer], from * n_bytes, n_bytes),
+                       part_of(&gpu->cache[layer], to * n_bytes, n_bytes)}};
+
+        gpu_step_add(&gpu->step, &copy);
+    }
+}
+
+static upg_status make_cache(struct upg_gpu *gpu, upg_error *err)
+{
+    const struct upg_kv_cache *cache = gpu->setup.cache;
+    const size_t n_layers = config_of(gpu)->n_layers;
+    const uint64_t value_bytes = is_f16(gpu) ? 2 : 4;
+    upg_status status = UPG_OK;
+    uint64_t n_bytes;
+
+    if (cache->type != UPG_KV_F16 && cache->type != UPG_KV_F32)
+        return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                        "GPU: the cache can be f16 or f32 there; use --kv f16 or device cpu");
+    if (cache->head_dim % 2 || cache->head_dim > 256)
+        return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                        "GPU: heads of %zu values (they must be even, 256 at most); use device cpu",
+                        cache->head_dim);
+    gpu->cache_block_bytes = 2 * UPG_KV_BLOCK * cache->n_kv_heads * cache->head_dim * value_bytes;
+    n_bytes = cache->blocks.n_blocks * gpu->cache_block_bytes;
+    if (n_bytes > gpu->device.limits.max_range)
+        return upg_fail(err, UPG_ERR_UNSUPPORTED,
+                        "GPU: a cache of %.1f MB a layer is more than %s takes; use a smaller "
+                        "context or cache",
+                        1e-6 * (double)n_bytes, gpu->device.limits.name);
+    gpu->cache = calloc(n_layers, sizeof *gpu->cache);
+    if (!gpu->cache)
+        return upg_fail_memory(err, "a table of caches", n_layers * sizeof *gpu->cache);
+    for (size_t i = 0; status == UPG_OK && i < n_layers; i++)
+        status =
+            gpu_buffer_new(&gpu->device, &gpu->cache[i], n_bytes, GPU_LOCAL, "the KV cache", err);
+    return status;
+}
+
+/* ---- Making and ending ---- */
+
+static uint64_t take(uint64_t *end, uint64_t n_bytes)
+{
+    const uint64_t begin = *end;
+
+    *end += (n_bytes + GPU_ALIGN - 1) / GPU_ALIGN * GPU_ALIGN;
+    return begin;
+}
+
+static upg_status make_buffers(struct upg_gpu *gpu, upg_error *err)
+{
+    const struct upg_config *c = config_of(gpu);
+    const uint64_t n = gpu->setup.max_rows;
+    const uint64_t n_blocks = gpu->setup.context / UPG_KV_BLOCK + 1;
+    struct gpu_scratch *s = &gpu->scratch;
+    struct gpu_step_layout *l = &gpu->layout;
+    uint64_t row_bytes;
+    upg_status status;
+
+    l->lists_bytes = n * n_blocks * sizeof(uint32_t);
+    l->rows = take(&l->end, n * sizeof(struct gpu_row));
+    l->pick = take(&l->end, n * sizeof(uint32_t));
+    l->angles = take(&l->end, n * c->rotary_dim * sizeof(float));
+    l->lists = take(&l->end, l->lists_bytes);
+    l->embedded = take(&l->end, n * (c->d_model + UPG_CACHE_LINE) * sizeof(float));
+    status = gpu_buffer_new(&gpu->device, &gpu->upload, l->end, GPU_UPLOAD, "a step's data", err);
+
+    s->n_spans = (uint32_t)(gpu->setup.context / GPU_SPAN + 1);
+    row_bytes = c->n_heads * s->n_spans * (c->head_dim + 2) * sizeof(float);
+    s->partial_rows = (uint32_t)(PARTIAL_BYTES / row_bytes);
+    s->partial_rows = s->partial_rows > n ? (uint32_t)n : s->partial_rows ? s->partial_rows : 1;
+    if (status == UPG_OK)
+        status = gpu_buffer_new(&gpu->device, &s->partial, s->partial_rows * row_bytes, GPU_LOCAL,
+                                "parts of attention", err);
+    if (status == UPG_OK)
+        status = reserve_logits(gpu, c->n_vocab * sizeof(float), err);
+    if (status == UPG_OK && gpu->setup.model->embedding.type == UPG_TYPE_PACKED) {
+        const size_t n_scratch = upg_packed_row_scratch(&gpu->setup.model->embedding.packed);
+
+        gpu->decode_scratch = malloc(n_scratch * sizeof *gpu->decode_scratch);
+        if (!gpu->decode_scratch)
+            status = upg_fail_memory(err, "a row of the embedding", n_scratch * sizeof(float));
+    }
+    return status;
+}
+
+upg_status upg_gpu_backend(struct upg_backend *backend, struct upg_gpu *gpu,
+                           const struct upg_backend_setup *setup, upg_error *err)
+{
+    upg_status status;
+
+    gpu->setup = *setup;
+    status = make_cache(gpu, err);
+    if (status == UPG_OK)
+        status = gpu_weights_load(&gpu->weights, &gpu->device, setup->model, err);
+    if (status == UPG_OK)
+        status = gpu_linear_init(gpu, err);
+    if (status == UPG_OK)
+        status = make_buffers(gpu, err);
+    if (status != UPG_OK)
+        return status;
+    setup->cache->elsewhere = gpu;
+    setup->cache->copy_elsewhere = copy_block;
+    *backend = (struct upg_backend){.state = gpu,
+                                    .new_rows = new_rows,
+                                    .embed = embed,
+                                    .norm = norm,
+                                    .linear = linear,
+                                    .rotate_and_append = rotate_and_append,
+                                    .attend = attend,
+                                    .gate = gate,
+                                    .add = add,
+                                    .finish = finish};
+    return UPG_OK;
+}

@@ -1,0 +1,224 @@
+/* linear.c -- products with the model's matrices.
+ *
+ * Packed parts: quantize the rows (once for all parts of a map, which share the input side of the
+ * transform), integer sums, outputs.  The sums of a pass over few rows take as much memory as
+ * n_blocks outputs each, so a step of many rows is several passes. */
+#include "gpu/state.h"
+
+enum {
+    SUMS_BYTES = 128 << 20, /* a pass's sums; at most what lavapipe takes as one range */
+    MAX_TILE = 8,           /* rows that a packed program takes at a time */
+    ENOUGH_TEAMS = 8192     /* teams of 16 threads that keep a large device busy */
+};
+
+static uint64_t sums_bytes_of(const struct gpu_matrix *part)
+{
+    return (uint64_t)part->n_blocks * part->padded_rows * sizeof(int32_t);
+}
+
+static uint64_t row_sums_bytes(const struct gpu_linear *linear)
+{
+    uint64_t n_bytes = 0;
+
+    for (size_t i = 0; i < linear->n_parts; i++)
+        if (linear->part[i].type == UPG_TYPE_PACKED)
+            n_bytes += sums_bytes_of(&linear->part[i]);
+    return n_bytes;
+}
+
+/* Rows of a pass: as many as the sums' buffer takes, whole tiles if several fit. */
+static uint32_t pass_rows(const struct upg_gpu *gpu, const struct gpu_linear *linear)
+{
+    const uint64_t each = row_sums_bytes(linear);
+    /* The parts' sums begin at multiples of GPU_ALIGN. */
+    const uint64_t n = each ? (gpu->scratch.sums.n_bytes - UPG_MAX_PARTS * GPU_ALIGN) / each : 1;
+
+    return (uint32_t)(n > MAX_TILE ? n / MAX_TILE * MAX_TILE : n > 0 ? n : 1);
+}
+
+static uint64_t align(uint64_t n_bytes)
+{
+    return (n_bytes + GPU_ALIGN - 1) / GPU_ALIGN * GPU_ALIGN;
+}
+
+static void quantize(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_place x,
+                     uint32_t x_stride, uint32_t n_rows)
+{
+    const struct gpu_command command = {
+        .program = GPU_PROGRAM_quantize,
+        .groups = {part->n_blocks, n_rows, 1},
+        .n_ranges = 4,
+        .ranges = {x.range, part->signs_in, gpu_whole(&gpu->scratch.codes),
+                   gpu_whole(&gpu->scratch.scales)},
+        .constants = {part->n_cols, part->padded_cols, x.begin, x_stride}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+/* Column groups of a team: long runs, unless the matrix is too small to keep all busy so. */
+static uint32_t choose_run(const struct gpu_matrix *part)
+{
+    const uint64_t n_groups = (uint64_t)part->padded_rows / UPG_ROW_BLOCK * part->padded_cols / 4;
+    uint32_t run = 16;
+
+    while (run > 4 && n_groups / run < ENOUGH_TEAMS)
+        run /= 2;
+    return run;
+}
+
+static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range sums,
+                     uint32_t n_rows, uint32_t joined)
+{
+    const uint32_t log2_tile = n_rows > 4 ? 3 : n_rows > 2 ? 2 : n_rows > 1 ? 1 : 0;
+    const uint32_t tile = 1U << log2_tile, run = choose_run(part);
+    const uint32_t n_groups = part->padded_cols / UPG_COL_GROUP;
+    const uint32_t wide = gpu->programs.tuning.packed_threads / 16 * run; /* a workgroup's groups */
+    const struct gpu_command command = {.program = gpu_packed_program(part->k, log2_tile),
+                                        .joined = joined,
+                                        .groups = {part->padded_rows / UPG_ROW_BLOCK,
+                                                   (n_groups + wide - 1) / wide,
+                                                   (n_rows + tile - 1) / tile},
+                                        .n_ranges = 4,
+                                        .ranges = {part->codes, gpu_whole(&gpu->scratch.codes),
+                                                   gpu_pairs(&gpu->weights, part->k), sums},
+                                        .constants = {n_groups, n_rows, part->padded_cols / 4,
+                                                      part->n_blocks, part->padded_rows, run}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range sums,
+                        struct gpu_place y, uint32_t y_stride, uint32_t n_rows, uint32_t joined)
+{
+    const struct gpu_command command = {
+        .program = GPU_PROGRAM_finish,
+        .joined = joined,
+        .groups = {(part->padded_rows + 255) / 256, n_rows, 1},
+        .n_ranges = 6,
+        .ranges = {sums, gpu_whole(&gpu->scratch.scales), part->row_scale, part->gain,
+                   part->signs_out, y.range},
+        .constants = {part->n_rows, part->padded_rows, part->n_blocks, y.begin, y_stride,
+                      part->has_output_transform}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+static void plain_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_place x,
+                       uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows,
+                       uint32_t joined)
+{
+    const enum gpu_program program = part->type == UPG_TYPE_F32    ? GPU_PROGRAM_plain_f32
+                                     : part->type == UPG_TYPE_F16  ? GPU_PROGRAM_plain_f16
+                                     : part->type == UPG_TYPE_BF16 ? GPU_PROGRAM_plain_bf16
+                                                                   : GPU_PROGRAM_plain_i8;
+    const struct gpu_command command = {.program = program,
+                                        .joined = joined,
+                                        .groups = {(part->n_rows + 7) / 8, n_rows, 1},
+                                        .n_ranges = 4,
+                                        .ranges = {part->codes, part->row_scale, x.range, y.range},
+                                        .constants = {part->n_rows, part->n_cols, part->row_words,
+                                                      x.begin, x_stride, y.begin, y_stride}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+static void plain_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
+                        uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows)
+{
+    uint32_t joined = 0;
+
+    for (size_t i = 0; i < linear->n_parts; i++) {
+        const struct gpu_matrix *part = &linear->part[i];
+
+        if (part->type != UPG_TYPE_PACKED) {
+            plain_part(gpu, part, x, x_stride, y, y_stride, n_rows, joined);
+            joined = 1;
+        }
+        y.begin += part->n_rows;
+    }
+}
+
+/* One pass over all packed parts. */
+static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
+                         uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows)
+{
+    struct gpu_range sums[UPG_MAX_PARTS] = {{0}};
+    uint64_t used = 0;
+    uint32_t joined = 0;
+
+    for (size_t i = 0; i < linear->n_parts; i++) {
+        const struct gpu_matrix *part = &linear->part[i];
+
+        if (part->type != UPG_TYPE_PACKED)
+            continue;
+        if (!joined)
+            quantize(gpu, part, x, x_stride, n_rows);
+        sums[i] = (struct gpu_range){gpu->scratch.sums.buffer, used, n_rows * sums_bytes_of(part)};
+        used += align(sums[i].n_bytes);
+        multiply(gpu, part, sums[i], n_rows, joined);
+        joined = 1;
+    }
+    joined = 0;
+    for (size_t i = 0; i < linear->n_parts; i++) {
+        const struct gpu_matrix *part = &linear->part[i];
+
+        if (part->type == UPG_TYPE_PACKED) {
+            finish_part(gpu, part, sums[i], y, y_stride, n_rows, joined);
+            joined = 1;
+        }
+        y.begin += part->n_rows;
+    }
+}
+
+void gpu_linear_op(void *state, struct upg_activation out, const struct upg_linear *linear,
+                   struct upg_activation x, size_t n_rows)
+{
+    struct upg_gpu *gpu = state;
+    const struct gpu_linear *loaded = gpu_find_linear(&gpu->weights, linear);
+    const uint32_t n = (uint32_t)n_rows, pass = pass_rows(gpu, loaded);
+    struct gpu_place from = gpu_place_of(gpu, x.rows), to = gpu_place_of(gpu, out.rows);
+
+    plain_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride, n);
+    if (row_sums_bytes(loaded) == 0)
+        return;
+    for (uint32_t first = 0; first < n; first += pass) {
+        packed_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride,
+                     n - first < pass ? n - first : pass);
+        from.begin += pass * (uint32_t)x.stride;
+        to.begin += pass * (uint32_t)out.stride;
+    }
+}
+
+upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
+{
+    const uint64_t max_rows = gpu->setup.max_rows;
+    uint64_t row_bytes = 0, codes = 0, n_blocks = 0, sums;
+    upg_status status;
+
+    for (size_t i = 0; i <= gpu->setup.model->config.n_layers; i++)
+        for (size_t j = 0; j < GPU_N_MAPS; j++) {
+            const struct gpu_linear *linear = &gpu->weights.layers[i].maps[j];
+
+            if (row_sums_bytes(linear) > row_bytes)
+                row_bytes = row_sums_bytes(linear);
+            for (size_t p = 0; p < linear->n_parts; p++) {
+                codes = linear->part[p].padded_cols > codes ? linear->part[p].padded_cols : codes;
+                n_blocks =
+                    linear->part[p].n_blocks > n_blocks ? linear->part[p].n_blocks : n_blocks;
+            }
+        }
+    sums = row_bytes * max_rows + UPG_MAX_PARTS * GPU_ALIGN;
+    if (sums > SUMS_BYTES)
+        sums = row_bytes + UPG_MAX_PARTS * GPU_ALIGN > SUMS_BYTES
+                   ? row_bytes + UPG_MAX_PARTS * GPU_ALIGN
+                   : SUMS_BYTES;
+    status = gpu_buffer_new(&gpu->device, &gpu->scratch.codes, max_rows * codes, GPU_LOCAL,
+                            "quantized rows", err);
+    if (status == UPG_OK)
+        status = gpu_buffer_new(&gpu->device, &gpu->scratch.scales,
+                                max_rows * n_blocks * 2 * sizeof(float), GPU_LOCAL,
+                                "scales of rows", err);
+    if (status == UPG_OK)
+        status = gpu_buffer_new(&gpu->device, &gpu->scratch.sums, sums, GPU_LOCAL, "sums", err);
+    return status;
+}

@@ -1,0 +1,56 @@
+/* program.h -- the compute programs: SPIR-V from shaders/, made into pipelines when first used. */
+#ifndef UPG_GPU_PROGRAM_H
+#define UPG_GPU_PROGRAM_H
+
+#include "gpu/device.h"
+
+/* What a program computes is said at the head of its file in shaders/.  Programs with a suffix are
+ * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
+#define GPU_PROGRAMS(X)                                                                            \
+    X(add)                                                                                         \
+    X(attention_f16) X(attention_f32) X(combine) X(finish) X(gate) X(norm) X(plain_bf16)           \
+        X(plain_f16) X(plain_f32) X(plain_i8) X(quantize) X(rope_f16) X(rope_f32)
+#define GPU_PACKED_PROGRAMS(X)                                                                     \
+    X(packed_k2_t1)                                                                                \
+    X(packed_k2_t2) X(packed_k2_t4) X(packed_k2_t8) X(packed_k3_t1) X(packed_k3_t2)                \
+        X(packed_k3_t4) X(packed_k3_t8) X(packed_k4_t1) X(packed_k4_t2) X(packed_k4_t4)            \
+            X(packed_k4_t8)
+
+enum gpu_program {
+#define X(name) GPU_PROGRAM_##name,
+    GPU_PROGRAMS(X) GPU_PACKED_PROGRAMS(X)
+#undef X
+        GPU_N_PROGRAMS,
+    GPU_COPY /* no program: copies range 0 to range 1 */
+};
+
+enum { GPU_PACKED_TILES = 4 }; /* t = 1, 2, 4, 8 */
+
+static inline enum gpu_program gpu_packed_program(int k, uint32_t log2_tile)
+{
+    return (enum gpu_program)(GPU_PROGRAM_packed_k2_t1 + (k - 2) * GPU_PACKED_TILES +
+                              (int)log2_tile);
+}
+
+const char *gpu_program_name(enum gpu_program program);
+
+/* Threads of a workgroup of the packed programs, and copies of their tables in shared memory: a
+ * thread's copy lies in a bank of its own, if the device has room for that. */
+struct gpu_tuning {
+    uint32_t packed_threads, table_copies;
+};
+
+struct gpu_tuning gpu_tuning_of(const struct gpu_limits *limits);
+
+struct gpu_programs {
+    struct gpu_device *gpu; /* borrowed */
+    struct gpu_tuning tuning;
+    VkPipeline pipelines[GPU_N_PROGRAMS]; /* NULL: not used yet */
+};
+
+/* The pipeline of a program, made when it is first asked for. */
+upg_status gpu_program_get(struct gpu_programs *programs, enum gpu_program program,
+                           VkPipeline *pipeline, upg_error *err);
+void gpu_programs_clear(struct gpu_programs *programs);
+
+#endif

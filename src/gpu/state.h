@@ -1,0 +1,74 @@
+/* state.h -- what the files of the backend share. */
+#ifndef UPG_GPU_STATE_H
+#define UPG_GPU_STATE_H
+
+#include "gpu/gpu.h"
+#include "gpu/step.h"
+#include "gpu/weights.h"
+
+enum { GPU_MAX_ACTIVATIONS = 8, GPU_SPAN = 256 /* positions; as in attention.comp */ };
+
+/* Rows of activations.  Their addresses are a part of the address space that nobody can read or
+ * write: places for the forward pass to name. */
+struct gpu_activation {
+    struct gpu_buffer buffer;
+    uint8_t *base;
+    size_t n_bytes; /* of addresses */
+};
+
+/* Where the step's own data lies in `upload`, in bytes. */
+struct gpu_step_layout {
+    uint64_t rows, pick, angles, lists, embedded, end;
+    uint64_t lists_bytes;
+};
+
+/* A row of the step as programs see it (cache.glsl). */
+struct gpu_row {
+    uint32_t pos, list;
+};
+
+/* Buffers of linear maps: quantized rows, and integer sums of pass_rows rows. */
+struct gpu_scratch {
+    struct gpu_buffer codes, scales, sums, partial;
+    uint32_t partial_rows, n_spans; /* rows of an attention dispatch, room for each head */
+};
+
+struct upg_gpu {
+    struct gpu_device device;
+    struct gpu_programs programs;
+    struct gpu_step step;
+    bool is_measured;
+
+    /* From upg_gpu_backend() on. */
+    struct upg_backend_setup setup;
+    struct gpu_weights weights;
+    struct gpu_activation activations[GPU_MAX_ACTIVATIONS];
+    size_t n_activations;
+    struct gpu_buffer *cache; /* [n_layers], owned */
+    uint64_t cache_block_bytes;
+    struct gpu_buffer upload;
+    struct gpu_step_layout layout;
+    float *decode_scratch; /* for rows of a packed embedding */
+    struct gpu_scratch scratch;
+    struct gpu_buffer logits, readback;
+    float *logits_to; /* where the host wants them; NULL: not in this step */
+    uint64_t logits_bytes;
+};
+
+/* A place in a buffer: the range, and floats in front of the first. */
+struct gpu_place {
+    struct gpu_range range;
+    uint32_t begin;
+};
+
+/* Where an activation is. */
+struct gpu_place gpu_place_of(struct upg_gpu *gpu, const float *rows);
+
+/* The operation of the backend that is not a dispatch or two (linear.c). */
+void gpu_linear_op(void *state, struct upg_activation out, const struct upg_linear *linear,
+                   struct upg_activation x, size_t n_rows);
+
+/* Scratch for the model's linear maps. */
+upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err);
+
+#endif

@@ -1,0 +1,65 @@
+/* vulkan.h -- the functions of Vulkan, found at run time: upg starts where there is no Vulkan. */
+#ifndef UPG_GPU_VULKAN_H
+#define UPG_GPU_VULKAN_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+#define VK_NO_PROTOTYPES
+#include <vulkan/vulkan.h>
+
+/* Functions of the loader, of an instance, and of a device; each list is one moment of finding. */
+#define VULKAN_LOADER_FUNCTIONS(X)                                                                 \
+    X(vkCreateInstance) X(vkEnumerateInstanceVersion) X(vkEnumerateInstanceExtensionProperties)
+#define VULKAN_INSTANCE_FUNCTIONS(X)                                                               \
+    X(vkDestroyInstance)                                                                           \
+    X(vkEnumeratePhysicalDevices) X(vkGetPhysicalDeviceProperties2)                                \
+        X(vkGetPhysicalDeviceFeatures2) X(vkGetPhysicalDeviceMemoryProperties2)                    \
+            X(vkGetPhysicalDeviceQueueFamilyProperties) X(vkEnumerateDeviceExtensionProperties)    \
+                X(vkCreateDevice) X(vkGetDeviceProcAddr)
+#define VULKAN_DEVICE_FUNCTIONS(X)                                                                 \
+    X(vkDestroyDevice)                                                                             \
+    X(vkGetDeviceQueue) X(vkDeviceWaitIdle) X(vkQueueSubmit) X(vkCreateBuffer) X(vkDestroyBuffer)  \
+        X(vkGetBufferMemoryRequirements) X(vkAllocateMemory) X(vkFreeMemory) X(vkBindBufferMemory) \
+            X(vkMapMemory) X(vkCreateShaderModule) X(vkDestroyShaderModule)                        \
+                X(vkCreateComputePipelines) X(vkDestroyPipeline) X(vkCreateDescriptorSetLayout)    \
+                    X(vkDestroyDescriptorSetLayout) X(vkCreatePipelineLayout)                      \
+                        X(vkDestroyPipelineLayout) X(vkCreateCommandPool) X(vkDestroyCommandPool)  \
+                            X(vkAllocateCommandBuffers) X(vkBeginCommandBuffer)                    \
+                                X(vkEndCommandBuffer) X(vkCmdBindPipeline) X(vkCmdPushConstants)   \
+                                    X(vkCmdPushDescriptorSetKHR) X(vkCmdDispatch)                  \
+                                        X(vkCmdPipelineBarrier) X(vkCmdCopyBuffer)                 \
+                                            X(vkCmdResetQueryPool) X(vkCmdWriteTimestamp)          \
+                                                X(vkCreateQueryPool) X(vkDestroyQueryPool)         \
+                                                    X(vkGetQueryPoolResults) X(vkCreateFence)      \
+                                                        X(vkDestroyFence) X(vkResetFences)         \
+                                                            X(vkWaitForFences)
+
+struct vulkan {
+    void *library; /* of dlopen() */
+    PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr;
+    VkInstance instance;
+#define X(name) PFN_##name name;
+    VULKAN_LOADER_FUNCTIONS(X)
+    VULKAN_INSTANCE_FUNCTIONS(X)
+    VULKAN_DEVICE_FUNCTIONS(X)
+#undef X
+};
+
+/* Load the library and make an instance.  UPG_ERR_UNSUPPORTED if the machine has no Vulkan 1.2.
+ * vulkan is zeroed; clear it whatever is returned. */
+upg_status vulkan_open(struct vulkan *vulkan, upg_error *err);
+
+/* Find the functions of a device. */
+upg_status vulkan_load_device(struct vulkan *vulkan, VkDevice device, upg_error *err);
+
+void vulkan_clear(struct vulkan *vulkan);
+
+/* What a result means, for messages: "the device was lost". */
+const char *vulkan_result_text(VkResult result);
+
+/* UPG_ERR_MEMORY if memory ran out, else UPG_ERR_IO, with "GPU: ACTION: what happened". */
+upg_status vulkan_fail(upg_error *err, VkResult result, const char *action);
+
+#endif
