@@ -61,6 +61,32 @@ static const struct command chat = {
                                          NO_MORE_EXAMPLES},
     .run = chat_command};
 
+static const struct command serve = {
+    .name = "serve",
+    .summary = "serve a model over HTTP, with the OpenAI API and a chat page",
+    .description =
+        "Programs that speak the OpenAI API talk to http://127.0.0.1:8080/v1; a browser finds a "
+        "chat page at http://127.0.0.1:8080/. Many clients are answered at the same time; what "
+        "several prompts have in common is computed once.\n\n"
+        "Only this machine can reach the server, unless --host says otherwise; then give it an "
+        "--api-key-file. All memory for answers is taken at the start.\n\n"
+        "Each request is a line on standard error: key=value, with --json JSON, with --quiet none. "
+        "Prompts, answers and keys never appear there. Ctrl-C or SIGTERM takes no new requests and "
+        "lets those in work finish; a second one ends at once.",
+    .operands = {"[MODEL]", .model = true, .min = 0, .max = 0, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&network_group, &access_group, &load_group,
+                                                   &limit_group, &machine_group, &cache_group,
+                                                   &output_group, NULL},
+    .examples =
+        (const struct example[]){
+            {"The small model inside upg, on this machine", "upg serve"},
+            {"For the whole network, with keys and a name",
+             "upg serve phi-4.upg --host 0.0.0.0 --api-key-file keys.txt --model-name phi-4"},
+            {"Longer conversations of more people at once",
+             "upg serve phi-4.upg --ctx 16384 --cache-tokens 131072 --kv q8"},
+            NO_MORE_EXAMPLES},
+    .run = serve_command};
+
 static const struct command tokenize = {
     .name = "tokenize",
     .summary = "turn text into token ids, or ids into text",
@@ -285,9 +311,9 @@ static const struct command completion = {
             NO_MORE_EXAMPLES},
     .run = completion_command};
 
-const struct command *const upg_commands[] = {&run,    &chat,  &tokenize, &logits,     &inspect,
-                                              &verify, &eval,  &compress, &export,     &bench,
-                                              &plan,   &synth, &help,     &completion, NULL};
+const struct command *const upg_commands[] = {
+    &run,      &chat,   &serve, &tokenize, &logits, &inspect, &verify,     &eval,
+    &compress, &export, &bench, &plan,     &synth,  &help,    &completion, NULL};
 
 const struct command *find_command(const char *name)
 {

@@ -6,6 +6,7 @@
 
 upg_status run_command(const struct settings *settings, upg_error *err);
 upg_status chat_command(const struct settings *settings, upg_error *err);
+upg_status serve_command(const struct settings *settings, upg_error *err);
 upg_status tokenize_command(const struct settings *settings, upg_error *err);
 upg_status logits_command(const struct settings *settings, upg_error *err);
 upg_status inspect_command(const struct settings *settings, upg_error *err);

@@ -27,19 +27,29 @@ static void on_interrupt(int signal_number)
     errno = saved_errno;
 }
 
-void interrupt_catch(void)
+static void catch_signal(int signal_number)
 {
     struct sigaction action;
 
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt;
+    sigemptyset(&action.sa_mask);
+    sigaction(signal_number, &action, NULL); /* without SA_RESTART */
+}
+
+void interrupt_catch(void)
+{
     if (pipe(wake_up) == 0)
         for (int i = 0; i < 2; i++) {
             fcntl(wake_up[i], F_SETFL, O_NONBLOCK);
             fcntl(wake_up[i], F_SETFD, FD_CLOEXEC);
         }
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_interrupt;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL); /* without SA_RESTART */
+    catch_signal(SIGINT);
+}
+
+void interrupt_catch_termination(void)
+{
+    catch_signal(SIGTERM);
 }
 
 int interrupt_fd(void)

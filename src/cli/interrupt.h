@@ -9,6 +9,9 @@
  * before them; who cannot bear that polls interrupt_fd(), too. */
 void interrupt_catch(void);
 
+/* Catch SIGTERM as well, in the same way. */
+void interrupt_catch_termination(void);
+
 /* Readable from a SIGINT until interrupt_forget(); -1 if there is none. */
 int interrupt_fd(void);
 

@@ -25,6 +25,9 @@ void settings_clear(struct settings *settings)
     free(settings->logit_bias.biases);
     free(settings->stop.texts);
     free(settings->calibration.texts);
+    free(settings->api_keys.texts);
+    free(settings->origins.texts);
+    free(settings->host_names.texts);
     memset(settings, 0, sizeof *settings);
 }
 

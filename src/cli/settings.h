@@ -70,6 +70,14 @@ struct settings {
     struct count_list prompts, generations, depths; /* of bench, tokens */
     uint64_t n_reps;
     int csv, kernels;
+
+    const char *host, *certificate_file, *private_key_file; /* NULL: not given */
+    const char *api_key_file, *model_name, *prefix_cache_file;
+    uint64_t port, max_running, max_waiting, cache_tokens;
+    uint64_t max_body_bytes, max_connections;
+    uint64_t request_timeout, idle_timeout, grace; /* seconds */
+    struct text_list api_keys, origins, host_names;
+    int no_page, no_prefix_cache, no_speculation;
 };
 
 /* Free what is owned. */

@@ -25,8 +25,8 @@ MAY_INCLUDE = {
     "constrain": LIBRARY_BELOW_ENGINE | {"engine"},
     "evaluate": LIBRARY_BELOW_ENGINE | {"engine"},
     "compress": LIBRARY_BELOW_ENGINE | {"engine", "evaluate"},
-    "server": set(),
-    "cli": set(),
+    "server": {"base/embed.h"},
+    "cli": {"server/server.h"},
 }
 PROGRAMS = {"server", "cli"}  # may print and exit; the library may not
 

@@ -1,0 +1,15 @@
+/* form.h -- the form of an answer: what the prompt says of it, and what the sampler is bound to. */
+#ifndef UPG_SERVER_FORM_H
+#define UPG_SERVER_FORM_H
+
+#include "server/generation.h"
+
+/* The ids of the conversation in the model's chat template, with the functions that may be called. */
+bool form_render(const struct generation *generation, upg_tokens *tokens, struct api_error *error);
+
+/* The filter of one choice, for the scheduler to take over; left empty if there is none.  A
+ * schema that cannot be honoured is refused with a 400 that names the keyword. */
+bool form_constrain(const struct generation *generation, upg_token_filter *filter,
+                    struct api_error *error);
+
+#endif
