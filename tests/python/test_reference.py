@@ -1,0 +1,92 @@
+"""The second implementation, in NumPy from the documents alone, and the library agree."""
+import re
+
+import numpy as np
+import pytest
+
+import upg
+from upg import reference
+
+TEXT = "Once upon a time, there was a little turtle named Shelly who lived by the sea. She couldn't swim fast."
+TEXTS = [TEXT, "", "  \n\n\tA\u3000b\u2028c  \r\n", "Grüße, κόσμε! 🐢🐢 12345 ½ ②", "I'M don'T we'Ll ſ'ſ K", "a\x1cb\x85c\u200bd",
+         "<|im_start|>user<|im_sep|> Hi  <|im_end|>\n<|im_start|>", "हिन्दी ไทย 中文 日本語\u0301 é", "\U0001F3FD\u200d\ufe0f", "x" * 100]
+
+
+@pytest.fixture(scope="module")
+def embedded_file(root):
+    return root / "models" / "default.upg"
+
+
+@pytest.fixture(scope="module")
+def compressed_model(folder_model, tmp_path_factory):
+    """A file as `upg compress` makes them, tokenizer and all."""
+    path = tmp_path_factory.mktemp("compressed") / "tiny.upg"
+    upg.compress(folder_model, path, bpw=5, effort="fast", tune_steps=0)
+    return path
+
+
+def greatest_difference(path, ids):
+    with upg.Model.open(path, compute="reference", kv="f32") as model:
+        ours = model.logits(ids)
+    theirs = reference.Model(path).logits(ids)
+    assert theirs.std() > 0.01
+    return np.abs(ours - theirs).max()
+
+
+def test_logits_of_the_embedded_model(embedded_file, model):
+    assert greatest_difference(embedded_file, model.tokenizer.encode(TEXT)) < 1e-4
+
+
+def test_logits_of_random_codes(packed_model):
+    matrices = reference.Container(packed_model).matrices
+    kinds = {part["type"] for parts in matrices.values() for part in parts}
+    assert "upg3" in kinds and len(kinds & {"upg2", "upg4"}) > 0
+    assert greatest_difference(packed_model, range(40, 60)) < 1e-4
+
+
+def test_logits_of_a_compressed_model(compressed_model):
+    matrices = reference.Container(compressed_model).matrices
+    parts = [part for parts in matrices.values() for part in parts]
+    assert any("seed_out" in part for part in parts)
+    assert greatest_difference(compressed_model, range(40, 60)) < 1e-4
+
+
+def test_matrices_are_decoded_again_where_they_are_not_kept(packed_model):
+    ids = [1, 2]
+    assert np.array_equal(reference.Model(packed_model).logits(ids), reference.Model(packed_model, keep=False).logits(ids))
+
+
+def test_generation(embedded_file, model):
+    ours = reference.Model(embedded_file).generate("Once upon a time", 8)
+    with upg.Model.open(compute="reference") as exact:
+        assert ours == exact.generate("Once upon a time", greedy=True, max_tokens=8).text
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("parse_special", [False, True])
+def test_ids_of_the_embedded_model(embedded_file, model, text, parse_special):
+    tokenizer = reference.Model(embedded_file).tokenizer
+    ids = tokenizer.encode(text, parse_special)
+    assert ids == model.tokenizer.encode(text, parse_special=parse_special)
+    assert tokenizer.decode(ids) == model.tokenizer.decode(ids)
+
+
+def test_tables_and_patterns_are_those_of_the_documents(root):
+    document = (root / "docs" / "codec.md").read_text()
+    for k, planes in reference.codec.PLANES.items():
+        for plane, (rate, xor_map, table) in zip("ab", planes):
+            row = re.search(rf"^\| {k} \| {plane} \| (\d) \| ([^|]*) \| ([^|]*) \|", document, re.M)
+            assert int(row[1]) == rate
+            assert tuple(map(int, row[2].split())) == xor_map and tuple(map(int, row[3].split())) == table
+    document = (root / "docs" / "format-tokenizer.md").read_text()
+    for name, pattern in reference.tokenizer.PATTERNS.items():
+        row = re.search(rf"^\| `{name}` \|.*\| `(.*)` \|$", document, re.M)
+        assert row[1].replace("\\|", "|") == pattern
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:4], lambda data: b"\xff" * 8 + data[8:],
+                                    lambda data: data.replace(b'"upg":"1"', b'"upg":"2"')])
+def test_other_files_are_refused(packed_model, tmp_path, change):
+    (tmp_path / "bad.upg").write_bytes(change(packed_model.read_bytes()))
+    with pytest.raises(Exception, match="upg|header|unpack|empty"):
+        reference.Model(tmp_path / "bad.upg")
