@@ -1,5 +1,7 @@
 """The second implementation, in NumPy from the documents alone, and the library agree."""
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -19,10 +21,17 @@ def embedded_file(root):
 
 @pytest.fixture(scope="module")
 def compressed_model(folder_model, tmp_path_factory):
-    """A file as `upg compress` makes them, tokenizer and all."""
-    path = tmp_path_factory.mktemp("compressed") / "tiny.upg"
-    upg.compress(folder_model, path, bpw=5, effort="fast", tune_steps=0)
-    return path
+    """A file as `upg compress` makes them, of a model with the rotary positions of Phi-4-mini."""
+    folder = tmp_path_factory.mktemp("compressed")
+    shutil.copytree(folder_model, folder / "source")
+    config = json.loads((folder / "source" / "config.json").read_text())
+    n_pairs = 24  # three quarters of a head of 64
+    config.update(partial_rotary_factor=0.75, original_max_position_embeddings=16, rope_scaling={
+        "type": "longrope", "short_factor": [1 + i / 50 for i in range(n_pairs)],
+        "long_factor": [2 + i / 3 for i in range(n_pairs)]})
+    (folder / "source" / "config.json").write_text(json.dumps(config))
+    upg.compress(folder / "source", folder / "tiny.upg", bpw=5, effort="fast", tune_steps=0)
+    return folder / "tiny.upg"
 
 
 def greatest_difference(path, ids):
@@ -48,7 +57,13 @@ def test_logits_of_a_compressed_model(compressed_model):
     matrices = reference.Container(compressed_model).matrices
     parts = [part for parts in matrices.values() for part in parts]
     assert any("seed_out" in part for part in parts)
-    assert greatest_difference(compressed_model, range(40, 60)) < 1e-4
+    assert greatest_difference(compressed_model, range(40, 56)) < 1e-4
+
+
+def test_logits_beyond_the_original_context(compressed_model):
+    assert greatest_difference(compressed_model, range(40, 57)) < 1e-4
+    model = reference.Model(compressed_model)
+    assert np.abs(model.logits(range(40, 57))[:16] - model.logits(range(40, 56))).max() > 1e-3  # other factors
 
 
 def test_matrices_are_decoded_again_where_they_are_not_kept(packed_model):
