@@ -634,6 +634,7 @@ typedef struct upg_scheduler_options {
     const char *cache_path; /* C string: the prefix cache is read from this file at the start, if it
                                   is there, belongs to this model and is not damaged, and written to it
                                   by upg_scheduler_free(); NULL: neither */
+    int always_speculate;   /* 1: with the longest drafts, measured or not (for tests) */
 } upg_scheduler_options;
 
 UPG_API void upg_scheduler_options_defaults(upg_scheduler_options *options);

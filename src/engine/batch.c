@@ -50,6 +50,16 @@ static void add_share(struct upg_scheduler *s, struct upg_task *task, size_t n_r
         .n_logits = is_whole && upg_task_generates(task) ? 1 + task->n_draft : 0};
 }
 
+static size_t draft_length(const struct upg_scheduler *s, const struct upg_task *task,
+                           size_t n_rows, size_t n_answers)
+{
+    const size_t most = smaller(task->n_guesses, s->max_wanted - n_rows);
+
+    if (s->options.always_speculate)
+        return most;
+    return upg_draft_length(&s->costs, n_rows, (double)n_answers, task->p_draft, most);
+}
+
 /* A row for each answer, and drafts as far as they pay; returns the number of rows. */
 static size_t plan_answers(struct upg_scheduler *s, bool with_drafts)
 {
@@ -67,8 +77,7 @@ static size_t plan_answers(struct upg_scheduler *s, bool with_drafts)
         if (with_drafts && !s->options.no_speculation && !task->request.no_speculation) {
             task->n_guesses = upg_draft_find(task->sequence->ids, task->sequence->n_tokens,
                                              task->guesses, draft_room(s, task));
-            task->n_draft = upg_draft_length(&s->costs, n_rows, (double)n_answers, task->p_draft,
-                                             smaller(task->n_guesses, s->max_wanted - n_rows));
+            task->n_draft = draft_length(s, task, n_rows, n_answers);
         }
         n_rows += task->n_draft;
         add_share(s, task, 1 + task->n_draft);
