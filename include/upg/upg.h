@@ -531,6 +531,10 @@ typedef struct upg_token_filter {
     void (*free)(void *context);
 } upg_token_filter;
 
+/* The filter of a constraint that has seen nothing of the answer yet: it follows the answer, and is
+ * freed with the request. */
+UPG_API upg_token_filter upg_constraint_filter(upg_constraint *constraint);
+
 typedef struct upg_logprob {
     int32_t id;
     float logprob; /* natural logarithm of the model's own probability: before bias, penalties,

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { N_REQUESTS = 15, N_IDS = 160, N_SHARED = 70 };
+enum { N_REQUESTS = 12, N_IDS = 160, N_SHARED = 70 };
 
 static int32_t ids[N_REQUESTS][N_IDS];
 
@@ -190,8 +190,8 @@ static void same_answer_with_float16_keys(void **state)
 static void same_answer_with_coded_keys(void **state)
 {
     (void)state;
-    test_model("gqa4", UPG_KV_Q8);
-    test_model("gqa4", UPG_KV_Q4);
+    test_model("partial_tied", UPG_KV_Q8);
+    test_model("partial_tied", UPG_KV_Q4);
 }
 
 /* Factors change at 32 tokens, where all that was computed is dropped. */
