@@ -14,7 +14,8 @@
 
 enum {
     SPLIT_ROWS = 16, /* matrix rows are given to threads in this unit: a cache line of outputs */
-    DECODE_ROWS = 16
+    DECODE_ROWS = 16,
+    TRANSFORM_BLOCKS = UPG_SCALE_BLOCK / UPG_ROW_BLOCK /* row blocks that a transform block has */
 };
 
 struct cpu {
@@ -33,11 +34,12 @@ struct cpu {
 struct job {
     struct cpu *cpu;
     const struct upg_step *step;
-    const struct upg_matrix *matrix;
+    const struct upg_matrix *matrix; /* [n_parts] */
     struct upg_activation out, x;
     const uint32_t *pick;
     const float *weight;
     size_t n_rows, layer, n_tiles;
+    size_t n_parts, unit; /* unit: row blocks that one thread has together */
 };
 
 static void *scratch_of(const struct cpu *cpu, size_t thread)
@@ -304,33 +306,112 @@ static void quantize_blocks(void *context, size_t thread, size_t n_threads)
                                            w->seed_in, begin, end);
 }
 
-static void multiply_packed(void *context, size_t thread, size_t n_threads)
+/* ---- Packed parts ---- */
+
+static size_t row_blocks(const struct upg_matrix *part)
+{
+    return part->packed.padded_rows / UPG_ROW_BLOCK;
+}
+
+static size_t units_of(const struct upg_matrix *part, size_t unit)
+{
+    return (row_blocks(part) + unit - 1) / unit;
+}
+
+static size_t count_units(const struct job *job, size_t unit)
+{
+    size_t n = 0;
+
+    for (size_t p = 0; p < job->n_parts; p++)
+        n += units_of(&job->matrix[p], unit);
+    return n;
+}
+
+/* Row blocks [begin, end) of a part whose outputs begin at column `first` of out, and their output
+ * transform if no other thread has rows of the same transform block. */
+static void multiply_blocks(const struct job *job, const struct upg_matrix *part, size_t first,
+                            size_t begin, size_t end, size_t thread)
+{
+    const struct upg_kernels *kernels = job->cpu->kernels;
+    const struct upg_packed *w = &part->packed;
+    float *y = job->out.rows + first;
+
+    kernels->packed_matmul(y, job->out.stride, w, &job->cpu->quantized, begin, end,
+                           scratch_of(job->cpu, thread));
+    if (!w->has_output_transform || job->unit != TRANSFORM_BLOCKS)
+        return;
+    y += begin * UPG_ROW_BLOCK;
+    for (size_t i = 0; i < job->n_rows; i++) /* the sign of row r is that of seed + r */
+        kernels->transform_out(y + i * job->out.stride, (end - begin) * UPG_ROW_BLOCK,
+                               w->seed_out + begin * UPG_ROW_BLOCK);
+}
+
+/* The parts one after the other are one long row of units. */
+static void multiply_parts(void *context, size_t thread, size_t n_threads)
 {
     const struct job *job = context;
-    const struct upg_packed *w = &job->matrix->packed;
-    size_t begin, end;
+    size_t first = 0, begin, end;
 
-    upg_split(w->padded_rows / UPG_ROW_BLOCK, thread, n_threads, &begin, &end);
-    if (begin < end)
-        job->cpu->kernels->packed_matmul(job->out.rows, job->out.stride, w, &job->cpu->quantized,
-                                         begin, end, scratch_of(job->cpu, thread));
+    upg_split(count_units(job, job->unit), thread, n_threads, &begin, &end);
+    for (size_t p = 0; p < job->n_parts && end > 0; p++) {
+        const struct upg_matrix *part = &job->matrix[p];
+        const size_t n = units_of(part, job->unit), to = end < n ? end : n;
+
+        if (begin < to)
+            multiply_blocks(job, part, first, begin * job->unit,
+                            to == n ? row_blocks(part) : to * job->unit, thread);
+        begin -= begin < n ? begin : n;
+        end -= to;
+        first += part->n_rows;
+    }
 }
 
 static void transform_rows(void *context, size_t thread, size_t n_threads)
 {
     const struct job *job = context;
-    const struct upg_packed *w = &job->matrix->packed;
-    size_t begin, end;
+    size_t begin, end, first = 0;
 
     upg_split(job->n_rows, thread, n_threads, &begin, &end);
-    for (size_t i = begin; i < end; i++)
-        job->cpu->kernels->transform_out(job->out.rows + i * job->out.stride, w->padded_rows,
-                                         w->seed_out);
+    for (size_t p = 0; p < job->n_parts; p++) {
+        const struct upg_packed *w = &job->matrix[p].packed;
+
+        for (size_t i = begin; i < end && w->has_output_transform; i++)
+            job->cpu->kernels->transform_out(job->out.rows + i * job->out.stride + first,
+                                             w->padded_rows, w->seed_out);
+        first += job->matrix[p].n_rows;
+    }
 }
 
-/* Kernels write padded_rows outputs; where that is more than the part has, they go to a buffer of
- * their own first. */
-static void packed_part(struct job *job)
+/* Row blocks of a unit: as many as an output transform mixes, so that who has multiplied them can
+ * transform them, if the threads' shares are as even as with single ones (to a sixteenth). */
+static size_t choose_unit(const struct job *job)
+{
+    const size_t n_threads = upg_pool_n_threads(job->cpu->pool);
+    const size_t n_blocks = (count_units(job, 1) + n_threads - 1) / n_threads;
+    const size_t n_units = (count_units(job, TRANSFORM_BLOCKS) + n_threads - 1) / n_threads;
+
+    return 16 * TRANSFORM_BLOCKS * n_units <= 17 * n_blocks ? TRANSFORM_BLOCKS : 1;
+}
+
+/* Parts from `part` on that take the same quantized rows and are as long as their outputs. */
+static size_t parts_together(const struct upg_linear *linear, size_t part)
+{
+    const struct upg_packed *first = &linear->part[part].packed;
+    size_t n = 0;
+
+    for (size_t p = part; p < linear->n_parts; p++, n++) {
+        const struct upg_packed *w = &linear->part[p].packed;
+
+        if (linear->part[p].type != UPG_TYPE_PACKED || w->seed_in != first->seed_in ||
+            w->padded_cols != first->padded_cols || w->padded_rows != w->n_rows)
+            break;
+    }
+    return n;
+}
+
+/* Kernels write padded_rows outputs.  Where that is more than a part has, n_parts is 1, and they go
+ * to a buffer of their own first. */
+static void packed_parts(struct job *job)
 {
     struct cpu *cpu = job->cpu;
     const struct upg_packed *w = &job->matrix->packed;
@@ -343,8 +424,9 @@ static void packed_part(struct job *job)
     run(job, quantize_blocks, cpu->quantized.n_blocks);
     if (is_padded)
         job->out = cpu->unpadded;
-    run(job, multiply_packed, w->padded_rows / UPG_ROW_BLOCK);
-    if (w->has_output_transform)
+    job->unit = choose_unit(job);
+    run(job, multiply_parts, count_units(job, job->unit));
+    if (job->unit != TRANSFORM_BLOCKS)
         run(job, transform_rows, job->n_rows);
     for (size_t i = 0; is_padded && i < job->n_rows; i++)
         memcpy(out.rows + i * out.stride, job->out.rows + i * job->out.stride,
@@ -354,15 +436,18 @@ static void packed_part(struct job *job)
 static void linear(void *state, struct upg_activation out, const struct upg_linear *linear,
                    struct upg_activation x, size_t n_rows)
 {
-    for (size_t p = 0; p < linear->n_parts; p++) {
+    for (size_t p = 0, n; p < linear->n_parts; p += n) {
+        const size_t together = parts_together(linear, p);
         struct job job = {
             .cpu = state, .matrix = &linear->part[p], .out = out, .x = x, .n_rows = n_rows};
 
+        n = job.n_parts = together > 0 ? together : 1;
         if (job.matrix->type == UPG_TYPE_PACKED)
-            packed_part(&job);
+            packed_parts(&job);
         else
             run(&job, multiply_rows, job.matrix->n_rows);
-        out.rows += job.matrix->n_rows;
+        for (size_t i = 0; i < n; i++)
+            out.rows += job.matrix[i].n_rows;
     }
 }
 
