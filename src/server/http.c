@@ -166,6 +166,14 @@ static void connection_changed(void *context, struct MHD_Connection *http, void 
     }
 }
 
+/* Percent signs in paths; a path with a zero byte stays as it is, and leads nowhere. */
+static size_t unescape(void *context, struct MHD_Connection *http, char *text)
+{
+    (void)context;
+    (void)http;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
 /* libmicrohttpd ends the program on what it takes for a misuse of it; say at least where. */
 static void panic(void *context, const char *file, unsigned int line, const char *reason)
 {
@@ -205,7 +213,8 @@ upg_status http_start(struct server *server, upg_error *err)
         (unsigned)N_THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->max_connections,
         MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HEADER_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, has_tls ? tls : none, MHD_OPTION_END);
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+        MHD_OPTION_ARRAY, has_tls ? tls : none, MHD_OPTION_END);
     if (!server->daemon)
         return server_fail(err, UPG_ERR_IO, "cannot start the HTTP server%s: %s",
                            has_tls ? " (are certificate and key PEM files that belong together?)"
