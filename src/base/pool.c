@@ -2,11 +2,15 @@
  *
  * A job has a number.  The caller publishes it by raising `generation`; workers run it and count
  * down `n_busy`; the caller waits for zero.  Both sides spin first, because between two matrix
- * products of a token there are microseconds.
+ * products of a token there are microseconds; then they sleep, because where there are more threads
+ * than cores, the one that is waited for may need this one's.
  *
  * Invariants:
  *   (1) job and context change only while n_busy == 0.
- *   (2) n_busy <= n_threads - 1, and reaches 0 exactly once a job. */
+ *   (2) n_busy <= n_threads - 1, and reaches 0 exactly once a job.
+ *   (3) who goes to sleep raises its mark before it looks at the counter for the last time; who
+ *       changes the counter looks at the mark afterwards.  In the one order of these four (they are
+ *       sequentially consistent) the sleeper sees the change, or the other one sees the mark. */
 #include "base/pool.h"
 
 #include "base/arena.h"
@@ -20,7 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SPIN_ROUNDS = 4000, MAX_THREADS = 512 }; /* about 50 microseconds of pauses */
+enum { SPIN_ROUNDS = 2000, MAX_THREADS = 512 }; /* 40 to 100 microseconds of pauses */
 
 struct worker {
     struct upg_pool *pool;
@@ -35,8 +39,11 @@ struct upg_pool {
     _Alignas(64) atomic_size_t generation;
     _Alignas(64) atomic_size_t n_busy;
     _Alignas(64) atomic_bool stop;
+    atomic_size_t n_asleep;    /* workers */
+    atomic_bool caller_asleep; /* the marks of (3) */
     pthread_mutex_t lock; /* guards sleeping only */
-    pthread_cond_t wake;
+    pthread_cond_t wake;  /* a new job */
+    pthread_cond_t done;  /* n_busy is 0 */
     struct worker *workers; /* [n_threads - 1] */
 };
 
@@ -58,8 +65,35 @@ static void wait_for_job(struct upg_pool *pool, size_t seen)
         pause_briefly();
     }
     pthread_mutex_lock(&pool->lock);
-    while (atomic_load_explicit(&pool->generation, memory_order_acquire) == seen)
+    atomic_fetch_add(&pool->n_asleep, 1);
+    while (atomic_load(&pool->generation) == seen)
         pthread_cond_wait(&pool->wake, &pool->lock);
+    atomic_fetch_sub(&pool->n_asleep, 1);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* The last one wakes the caller. */
+static void finish_part(struct upg_pool *pool)
+{
+    if (atomic_fetch_sub(&pool->n_busy, 1) != 1 || !atomic_load(&pool->caller_asleep))
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pthread_cond_signal(&pool->done);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void wait_for_workers(struct upg_pool *pool)
+{
+    for (int i = 0; i < SPIN_ROUNDS; i++) {
+        if (atomic_load_explicit(&pool->n_busy, memory_order_acquire) == 0)
+            return;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->caller_asleep, true);
+    while (atomic_load(&pool->n_busy) != 0)
+        pthread_cond_wait(&pool->done, &pool->lock);
+    atomic_store(&pool->caller_asleep, false);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -75,14 +109,16 @@ static void *work(void *argument)
         if (atomic_load_explicit(&pool->stop, memory_order_acquire))
             return NULL;
         pool->job(pool->context, worker->index, pool->n_threads);
-        atomic_fetch_sub_explicit(&pool->n_busy, 1, memory_order_release);
+        finish_part(pool);
     }
 }
 
 static void publish(struct upg_pool *pool)
 {
+    atomic_fetch_add(&pool->generation, 1);
+    if (atomic_load(&pool->n_asleep) == 0)
+        return;
     pthread_mutex_lock(&pool->lock);
-    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -137,6 +173,7 @@ upg_status upg_pool_new(struct upg_pool **out, size_t n_threads, upg_error *err)
         return upg_fail_memory(err, "the thread pool", sizeof *pool);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->done, NULL);
     pool->n_threads = n_threads;
     pool->workers = calloc(n_threads, sizeof *pool->workers);
     if (!pool->workers) {
@@ -166,6 +203,7 @@ void upg_pool_free(struct upg_pool *pool)
     for (size_t i = 0; i < pool->n_started; i++)
         pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->wake);
+    pthread_cond_destroy(&pool->done);
     pthread_mutex_destroy(&pool->lock);
     free(pool->workers);
     free(pool);
@@ -186,10 +224,6 @@ void upg_pool_run(struct upg_pool *pool,
         publish(pool);
     }
     job(context, 0, pool->n_threads);
-    for (int spins = 0; atomic_load_explicit(&pool->n_busy, memory_order_acquire) != 0; spins++) {
-        if (spins < SPIN_ROUNDS)
-            pause_briefly();
-        else
-            sched_yield(); /* more threads than cores: let the others finish */
-    }
+    if (pool->n_threads > 1)
+        wait_for_workers(pool);
 }
