@@ -25,7 +25,8 @@ struct generator {
     upg_generate_options options;
     struct upg_answer answer;
     struct upg_draw_space space;
-    uint32_t *allowed;      /* ids that have a token */
+    uint32_t *allowed; /* [n_words] ids that have a token, or that the constraint allows */
+    size_t n_words;
     struct upg_buffer text; /* given out so far */
 };
 
@@ -45,6 +46,19 @@ static upg_status give_text(struct generator *g, bool *cancelled, upg_error *err
     return status;
 }
 
+/* Let the constraint follow the token; an answer to which nothing can be added is finished. */
+static upg_status follow_constraint(struct generator *g, int32_t id, upg_error *err)
+{
+    upg_constraint *constraint = g->options.constraint;
+    const upg_status status = upg_constraint_accept(constraint, id, err);
+
+    if (status == UPG_OK && upg_constraint_at_end(constraint) == 2 && !g->answer.finished) {
+        g->answer.finished = true;
+        g->answer.finish = UPG_FINISH_STOP;
+    }
+    return status;
+}
+
 /* Draw one token and take it into the answer. */
 static upg_status generate_token(struct generator *g, upg_error *err)
 {
@@ -52,11 +66,16 @@ static upg_status generate_token(struct generator *g, upg_error *err)
     const size_t n_before = g->answer.ids.n;
     bool cancelled = false;
     int32_t id;
-    upg_status status =
-        upg_sampler_draw(g->answer.sampler, logits, g->allowed, &g->space, &id, err);
+    upg_status status = UPG_OK;
 
+    if (g->options.constraint)
+        status = upg_constraint_mask(g->options.constraint, g->allowed, g->n_words, err);
+    if (status == UPG_OK)
+        status = upg_sampler_draw(g->answer.sampler, logits, g->allowed, &g->space, &id, err);
     if (status == UPG_OK)
         status = upg_answer_take(&g->answer, id, err);
+    if (status == UPG_OK && g->options.constraint)
+        status = follow_constraint(g, id, err);
     if (g->answer.ids.n > n_before)
         upg_sequence_push(g->sequence, id);
     if (status == UPG_OK)
@@ -105,14 +124,14 @@ static upg_status prepare(struct generator *g, const int32_t *prompt, size_t n_p
                           upg_error *err)
 {
     const struct upg_model *model = g->sequence->engine->model;
-    const size_t n_words = (model->config.n_vocab + 31) / 32;
     upg_status status = upg_answer_init(&g->answer, model, &g->options, NULL, 0, err);
 
     if (status != UPG_OK)
         return status;
-    g->allowed = malloc(n_words * sizeof *g->allowed);
+    g->n_words = (model->config.n_vocab + 31) / 32;
+    g->allowed = malloc(g->n_words * sizeof *g->allowed);
     if (!g->allowed)
-        return upg_fail_memory(err, "the set of tokens", n_words * sizeof *g->allowed);
+        return upg_fail_memory(err, "the set of tokens", g->n_words * sizeof *g->allowed);
     status = compute_prompt(g, prompt, n_prompt, err);
     if (status != UPG_OK)
         return status;

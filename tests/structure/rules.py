@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "model": {"base", "text", "codec", "kernels"},
     "gpu": {"base", "codec", "model", "engine/backend.h"},
     "engine": LIBRARY_BELOW_ENGINE | {"gpu/gpu.h"},
-    "constrain": LIBRARY_BELOW_ENGINE | {"engine"},
+    "constrain": {"base", "text"},
     "evaluate": LIBRARY_BELOW_ENGINE | {"engine"},
     "compress": LIBRARY_BELOW_ENGINE | {"engine", "evaluate"},
     "server": {"base/embed.h"},

@@ -1,0 +1,114 @@
+/* automaton.h -- following texts through a grammar, byte by byte.
+ *
+ * A *cell* is a unit and the cell behind it: a stack of what is still to come, shared between stacks
+ * that end alike.  A *place* is a set of cells: all ways in which the text so far can be read.  The
+ * unit of a cell in a place is a lexeme's state (UPG_UNIT_KIND_STATE or _NAME), or the end of the
+ * text; other units are expanded before they get there.  States, cells and places are kept once, so
+ * a place is a number: copying, comparing and going back cost nothing.
+ *
+ * An automaton only grows.  When it has grown beyond its share, new constraints get a fresh one, and
+ * the old one goes with the last constraint that uses it. */
+#ifndef UPG_CONSTRAIN_AUTOMATON_H
+#define UPG_CONSTRAIN_AUTOMATON_H
+
+#include "constrain/grammar.h"
+#include "constrain/states.h"
+
+typedef uint32_t upg_cell;
+typedef uint32_t upg_place;
+
+enum { UPG_CELL_END = 0, UPG_PLACE_DEAD = 0 };
+
+/* More ways to read a text than any sensible grammar has; also the limit of one expansion. */
+enum { UPG_PLACE_MAX_CELLS = 4096, UPG_EXPAND_MAX_STEPS = 100000 };
+
+struct upg_cell_node {
+    upg_unit unit;
+    upg_cell next;
+    upg_place expanded; /* upg_cell_expand() of it; UPG_NO_ID: not known yet */
+};
+
+struct upg_place_node {
+    uint32_t first, n; /* cells place_cells[first .. first + n), sorted */
+};
+
+/* A step that was made before. */
+struct upg_step {
+    upg_place from, to;
+    uint32_t byte;
+};
+
+/* The names of members in the making: the bytes of one, backwards. */
+struct upg_name_node {
+    uint32_t previous; /* UPG_NO_ID: the first */
+    uint32_t byte;
+};
+
+struct upg_head;
+
+struct upg_automaton {
+    size_t n_users;              /* guarded by lock */
+    struct upg_grammar *grammar; /* borrowed: every constraint keeps it */
+    pthread_mutex_t lock;        /* guards all of this */
+
+    struct upg_states states;
+    struct upg_units units;
+    struct upg_cell_node *cells;
+    struct upg_place_node *places;
+    upg_cell *place_cells;
+    struct upg_step *steps;
+    struct upg_name_node *names;
+    size_t n_cells, n_places, n_place_cells, n_steps, n_names;
+    size_t cell_capacity, place_capacity, place_cell_capacity, step_capacity, name_capacity;
+    struct upg_id_table cell_table, place_table, step_table, name_table;
+    upg_place start;
+
+    /* expand.c: cells waiting, cells seen, and the place in the making. */
+    upg_cell *work, *seen, *made;
+    size_t n_work, n_seen, n_made, work_capacity, seen_capacity, made_capacity;
+    uint32_t *marks; /* [n_marks] cell was seen in expansion number marks[cell] */
+    size_t n_marks, mark_capacity;
+    uint32_t n_expansions;
+
+    /* mask.c */
+    struct upg_head *heads; /* [n_heads] */
+    uint32_t *head_of;      /* [n_head_of] of states: 1 + number of its head, 0: none */
+    size_t n_heads, n_head_of, head_capacity, head_of_capacity, head_bytes;
+    upg_state *walk_states; /* [max_depth + 1] scratch of walks */
+    upg_place *walk_places; /* [max_depth + 1] */
+    uint32_t *found_ids, *found_edges;
+    size_t n_found_ids, n_found_edges, found_id_capacity, found_edge_capacity;
+
+    upg_status failed;
+};
+
+upg_status upg_automaton_new(struct upg_automaton **automaton, struct upg_grammar *g,
+                             upg_error *err);
+void upg_automaton_free(struct upg_automaton *a);
+
+/* UPG_OK, or why the automaton cannot go on (memory, limits). */
+upg_status upg_automaton_check(const struct upg_automaton *a, upg_error *err);
+size_t upg_automaton_n_bytes(const struct upg_automaton *a);
+
+/* The place behind a byte; UPG_PLACE_DEAD if it may not come, or on failure. */
+upg_place upg_place_step(struct upg_automaton *a, upg_place place, unsigned byte);
+
+bool upg_place_may_end(const struct upg_automaton *a, upg_place place);
+bool upg_place_must_end(const struct upg_automaton *a, upg_place place);
+
+/* expand.c: the place of all ways to read what the cell stands for. */
+upg_place upg_cell_expand(struct upg_automaton *a, upg_cell cell);
+
+/* expand.c: the place behind a cell whose lexeme is complete.  For a member's name, `name` is its
+ * text; UPG_NO_ID: a name that is not known, behind which no further name may be completed. */
+upg_place upg_cell_behind(struct upg_automaton *a, upg_cell cell, uint32_t name);
+
+/* automaton.c, for expand.c: UPG_NO_ID and UPG_PLACE_DEAD on failure. */
+upg_cell upg_cell_make(struct upg_automaton *a, upg_unit unit, upg_cell next);
+upg_place upg_place_make(struct upg_automaton *a, upg_cell *cells, size_t n);
+
+/* mask.c: set the bits of the tokens that may come next, stop ids excepted. */
+void upg_place_mask(struct upg_automaton *a, upg_place place, uint32_t *bits, size_t n_words);
+void upg_heads_clear(struct upg_automaton *a);
+
+#endif

@@ -1,0 +1,194 @@
+/* derive.c -- Brzozowski's derivatives: what may follow a byte.
+ *
+ * Janusz A. Brzozowski, "Derivatives of Regular Expressions", JACM 11 (1964); which bytes need not be
+ * told apart after Owens, Reppy, Turon, "Regular-expression derivatives re-examined", JFP 19 (2009),
+ * section 4.2.  Recursion is bounded by UPG_EXPR_MAX_DEPTH: chains of concatenations are followed in
+ * a loop. */
+#include "constrain/expression.h"
+
+#include "constrain/grow.h"
+
+#include <string.h>
+
+/* The operands that are collected by nested calls lie on one stack; each level copies its part out
+ * in small pieces, because constructors use the same stack above it. */
+static bool push(struct upg_exprs *x, upg_expr e)
+{
+    upg_expr *scratch =
+        upg_grow(x->scratch, &x->scratch_capacity, x->n_scratch + 1, sizeof *scratch);
+
+    if (!scratch) {
+        x->failed = UPG_ERR_MEMORY;
+        return false;
+    }
+    x->scratch = scratch;
+    scratch[x->n_scratch++] = e;
+    return true;
+}
+
+/* OR or AND of what lies on the stack from base on. */
+static upg_expr pop_list(struct upg_exprs *x, enum upg_expr_kind kind, size_t base)
+{
+    const size_t n = x->n_scratch - base;
+    upg_expr few[32], *list = n <= 32 ? few : malloc(n * sizeof *list), e;
+
+    if (!list) {
+        x->n_scratch = base;
+        x->failed = UPG_ERR_MEMORY;
+        return UPG_EXPR_NONE;
+    }
+    if (n)
+        memcpy(list, x->scratch + base, n * sizeof *list);
+    x->n_scratch = base;
+    e = kind == UPG_EXPR_KIND_AND ? upg_expr_and(x, list, n) : upg_expr_or(x, list, n);
+    if (list != few)
+        free(list);
+    return e;
+}
+
+/* (a b)' is a' b, and also b' if a may be empty; so along the whole chain. */
+static upg_expr derive_chain(struct upg_exprs *x, upg_expr e, unsigned byte)
+{
+    const size_t base = x->n_scratch;
+    bool goes_on = true;
+
+    while (goes_on && x->nodes[e].kind == UPG_EXPR_KIND_CONCAT) {
+        const upg_expr first = x->nodes[e].a, rest = x->nodes[e].b;
+        const upg_expr derived = upg_expr_derive(x, first, byte);
+
+        if (derived != UPG_EXPR_NONE && !push(x, upg_expr_concat(x, derived, rest)))
+            break;
+        goes_on = upg_expr_is_nullable(x, first);
+        e = rest;
+    }
+    if (goes_on)
+        push(x, upg_expr_derive(x, e, byte));
+    return pop_list(x, UPG_EXPR_KIND_OR, base);
+}
+
+static upg_expr derive_list(struct upg_exprs *x, upg_expr e, unsigned byte)
+{
+    const struct upg_expr_node node = x->nodes[e];
+    const size_t base = x->n_scratch;
+
+    for (uint32_t i = 0; i < node.b; i++) {
+        const upg_expr derived = upg_expr_derive(x, x->lists[node.a + i], byte);
+
+        if (node.kind == UPG_EXPR_KIND_AND && derived == UPG_EXPR_NONE) {
+            x->n_scratch = base;
+            return UPG_EXPR_NONE;
+        }
+        if (derived != UPG_EXPR_NONE && !push(x, derived))
+            break;
+    }
+    return pop_list(x, (enum upg_expr_kind)node.kind, base);
+}
+
+static upg_expr derive_repeat(struct upg_exprs *x, upg_expr e, unsigned byte)
+{
+    const struct upg_expr_node node = x->nodes[e];
+    const upg_expr derived = upg_expr_derive(x, node.a, byte);
+    const uint32_t max = node.c == UPG_EXPR_UNBOUNDED ? node.c : node.c - 1;
+
+    if (derived == UPG_EXPR_NONE)
+        return UPG_EXPR_NONE;
+    return upg_expr_concat(x, derived, upg_expr_repeat(x, node.a, node.b ? node.b - 1 : 0, max));
+}
+
+upg_expr upg_expr_derive(struct upg_exprs *x, upg_expr e, unsigned byte)
+{
+    const struct upg_expr_node node = x->nodes[e];
+
+    switch ((enum upg_expr_kind)node.kind) {
+    case UPG_EXPR_KIND_NONE:
+    case UPG_EXPR_KIND_EPSILON: break;
+    case UPG_EXPR_KIND_ALL: return UPG_EXPR_ALL;
+    case UPG_EXPR_KIND_BYTES:
+        return upg_byte_set_has(&x->sets[node.a], byte) ? UPG_EXPR_EPSILON : UPG_EXPR_NONE;
+    case UPG_EXPR_KIND_CONCAT: return derive_chain(x, e, byte);
+    case UPG_EXPR_KIND_OR:
+    case UPG_EXPR_KIND_AND: return derive_list(x, e, byte);
+    case UPG_EXPR_KIND_NOT: return upg_expr_not(x, upg_expr_derive(x, node.a, byte));
+    case UPG_EXPR_KIND_REPEAT: return derive_repeat(x, e, byte);
+    case UPG_EXPR_KIND_REMAINDER:
+        if (byte >= '0' && byte <= '9')
+            return upg_expr_remainder(x, node.a, (10 * node.b + byte - '0') % node.a);
+        break;
+    }
+    return UPG_EXPR_NONE;
+}
+
+struct partition {
+    uint8_t *labels;
+    size_t n_labels;
+};
+
+/* Tell the bytes in the set from those outside. */
+static void refine(struct partition *p, const struct upg_byte_set *set)
+{
+    uint16_t inside[256]; /* the new label of bytes that had label i and are in the set; 0: none */
+    bool has_outside[256] = {false};
+
+    memset(inside, 0, sizeof inside);
+    for (unsigned b = 0; b < 256; b++)
+        if (!upg_byte_set_has(set, b))
+            has_outside[p->labels[b]] = true;
+    for (unsigned b = 0; b < 256; b++) {
+        const uint8_t old = p->labels[b];
+
+        if (!upg_byte_set_has(set, b) || !has_outside[old])
+            continue;
+        if (inside[old] == 0)
+            inside[old] = (uint16_t)p->n_labels++;
+        p->labels[b] = (uint8_t)inside[old];
+    }
+}
+
+static void partition(const struct upg_exprs *x, upg_expr e, struct partition *p)
+{
+    static const struct upg_byte_set digit_sets[10] = {
+        {{(uint64_t)1 << '0'}}, {{(uint64_t)1 << '1'}}, {{(uint64_t)1 << '2'}},
+        {{(uint64_t)1 << '3'}}, {{(uint64_t)1 << '4'}}, {{(uint64_t)1 << '5'}},
+        {{(uint64_t)1 << '6'}}, {{(uint64_t)1 << '7'}}, {{(uint64_t)1 << '8'}},
+        {{(uint64_t)1 << '9'}}};
+
+    for (;;) {
+        const struct upg_expr_node *node = &x->nodes[e];
+
+        switch ((enum upg_expr_kind)node->kind) {
+        case UPG_EXPR_KIND_NONE:
+        case UPG_EXPR_KIND_EPSILON:
+        case UPG_EXPR_KIND_ALL: return;
+        case UPG_EXPR_KIND_BYTES: refine(p, &x->sets[node->a]); return;
+        case UPG_EXPR_KIND_CONCAT:
+            partition(x, node->a, p);
+            if (!upg_expr_is_nullable(x, node->a))
+                return;
+            e = node->b;
+            continue;
+        case UPG_EXPR_KIND_OR:
+        case UPG_EXPR_KIND_AND:
+            for (uint32_t i = 0; i < node->b && p->n_labels < 256; i++)
+                partition(x, x->lists[node->a + i], p);
+            return;
+        case UPG_EXPR_KIND_NOT:
+        case UPG_EXPR_KIND_REPEAT: e = node->a; continue;
+        case UPG_EXPR_KIND_REMAINDER:
+            for (size_t d = 0; d < 10; d++)
+                refine(p, &digit_sets[d]);
+            return;
+        }
+    }
+}
+
+size_t upg_expr_partition(struct upg_exprs *x, upg_expr e, uint8_t labels[256],
+                          uint8_t examples[256])
+{
+    struct partition p = {.labels = labels, .n_labels = 1};
+
+    memset(labels, 0, 256);
+    partition(x, e, &p);
+    for (unsigned b = 256; b-- > 0;)
+        examples[labels[b]] = (uint8_t)b;
+    return p.n_labels;
+}

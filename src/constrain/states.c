@@ -1,0 +1,94 @@
+/* states.c -- rows of the automaton, filled by derivatives: one for each kind of byte that the
+ * expression can tell apart. */
+#include "constrain/states.h"
+
+#include "constrain/grow.h"
+
+#include <string.h>
+
+void upg_states_clear(struct upg_states *states)
+{
+    upg_exprs_clear(&states->exprs);
+    free(states->infos);
+    free(states->rows);
+    free(states->of_expr);
+    free(states->life);
+    *states = (struct upg_states){0};
+}
+
+size_t upg_states_n_bytes(const struct upg_states *states)
+{
+    return upg_exprs_n_bytes(&states->exprs) +
+           states->row_capacity * (sizeof *states->rows + sizeof *states->infos) +
+           states->n_of_expr * (sizeof *states->of_expr + 1);
+}
+
+static upg_state add_state(struct upg_states *s, upg_expr e)
+{
+    struct upg_state_info *infos =
+        upg_grow(s->infos, &s->info_capacity, s->n + 1, sizeof *s->infos);
+    upg_state(*rows)[256];
+    uint8_t flags = upg_expr_is_nullable(&s->exprs, e) ? UPG_STATE_ACCEPTS : 0;
+
+    if (infos)
+        s->infos = infos;
+    rows = infos ? upg_grow(s->rows, &s->row_capacity, s->n + 1, sizeof *s->rows) : NULL;
+    if (!rows) {
+        s->exprs.failed = UPG_ERR_MEMORY;
+        return UPG_STATE_DEAD;
+    }
+    s->rows = rows;
+    if (e == UPG_EXPR_NONE || e == UPG_EXPR_EPSILON) {
+        memset(rows[s->n], 0, sizeof *rows);
+        flags |= UPG_STATE_FILLED | UPG_STATE_FINAL;
+    }
+    infos[s->n] = (struct upg_state_info){.expr = e, .flags = flags};
+    return (upg_state)s->n++;
+}
+
+upg_state upg_state_of(struct upg_states *s, upg_expr e)
+{
+    upg_state state;
+
+    if (s->n == 0)
+        add_state(s, UPG_EXPR_NONE);
+    if (e == UPG_EXPR_NONE || s->exprs.failed != UPG_OK)
+        return UPG_STATE_DEAD;
+    if (e < s->n_of_expr && s->of_expr[e] != 0)
+        return s->of_expr[e];
+    if (!upg_expr_has_text(s, e))
+        return UPG_STATE_DEAD;
+    if (e >= s->n_of_expr) {
+        upg_state *of_expr =
+            upg_grow(s->of_expr, &s->of_expr_capacity, (size_t)e + 1, sizeof *s->of_expr);
+        if (!of_expr) {
+            s->exprs.failed = UPG_ERR_MEMORY;
+            return UPG_STATE_DEAD;
+        }
+        s->of_expr = of_expr;
+        memset(of_expr + s->n_of_expr, 0, (s->of_expr_capacity - s->n_of_expr) * sizeof *of_expr);
+        s->n_of_expr = s->of_expr_capacity;
+    }
+    state = add_state(s, e);
+    s->of_expr[e] = state;
+    return state;
+}
+
+bool upg_state_fill(struct upg_states *s, upg_state state)
+{
+    uint8_t labels[256], examples[256];
+    upg_state targets[256];
+    size_t n_labels;
+
+    if (s->infos[state].flags & UPG_STATE_FILLED)
+        return true;
+    n_labels = upg_expr_partition(&s->exprs, s->infos[state].expr, labels, examples);
+    for (size_t i = 0; i < n_labels; i++)
+        targets[i] = upg_state_of(s, upg_expr_derive(&s->exprs, s->infos[state].expr, examples[i]));
+    if (s->exprs.failed != UPG_OK)
+        return false;
+    for (size_t b = 0; b < 256; b++)
+        s->rows[state][b] = targets[labels[b]];
+    s->infos[state].flags |= UPG_STATE_FILLED;
+    return true;
+}

@@ -1,0 +1,53 @@
+/* states.h -- a deterministic automaton of bytes, made while it is walked.
+ *
+ * A state is an expression that some text leads to; its row gives the state behind each byte and is
+ * filled when it is first needed.  State 0 is dead: what leads to no text at all leads there, so
+ * from every other state some text can be completed. */
+#ifndef UPG_CONSTRAIN_STATES_H
+#define UPG_CONSTRAIN_STATES_H
+
+#include "constrain/expression.h"
+
+typedef uint32_t upg_state;
+
+enum { UPG_STATE_DEAD = 0 };
+
+enum { UPG_STATE_ACCEPTS = 1, UPG_STATE_FILLED = 2, UPG_STATE_FINAL = 4 }; /* FINAL: only epsilon */
+
+struct upg_state_info {
+    upg_expr expr;
+    uint8_t flags; /* UPG_STATE_* */
+};
+
+/* Start from {0}, with exprs made by upg_exprs_init(); the expressions belong to the states. */
+struct upg_states {
+    struct upg_exprs exprs;
+    struct upg_state_info *infos; /* [n] */
+    upg_state (*rows)[256];       /* [n] */
+    size_t n, info_capacity, row_capacity;
+    upg_state *of_expr; /* [n_of_expr] 0: none yet */
+    uint8_t *life;      /* [n_life] of expressions: 0 not known, 1 some text, 2 none */
+    size_t n_of_expr, of_expr_capacity, n_life, life_capacity;
+};
+
+void upg_states_clear(struct upg_states *states);
+size_t upg_states_n_bytes(const struct upg_states *states);
+
+/* The state of an expression; UPG_STATE_DEAD if it has no text, or on failure (exprs.failed). */
+upg_state upg_state_of(struct upg_states *states, upg_expr e);
+
+/* Fill the row of a state, if it is not.  false on failure (exprs.failed). */
+bool upg_state_fill(struct upg_states *states, upg_state state);
+
+/* The state behind a byte. */
+static inline upg_state upg_state_step(struct upg_states *states, upg_state state, unsigned byte)
+{
+    if (!(states->infos[state].flags & UPG_STATE_FILLED) && !upg_state_fill(states, state))
+        return UPG_STATE_DEAD;
+    return states->rows[state][byte];
+}
+
+/* life.c: has the expression any text?  false also on failure. */
+bool upg_expr_has_text(struct upg_states *states, upg_expr e);
+
+#endif

@@ -1,0 +1,50 @@
+/* vocabulary.h -- the tokens of a model as a tree of bytes.
+ *
+ * The tree lies in one array in preorder: a walk goes forward through memory, and passes over what
+ * begins with a wrong byte by one jump. */
+#ifndef UPG_CONSTRAIN_VOCABULARY_H
+#define UPG_CONSTRAIN_VOCABULARY_H
+
+#include "base/error.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* Control tokens are no text.  A grammar names one by this byte, which no UTF-8 text has, its id in
+ * decimal digits, and UPG_TOKEN_MARK_END; the tree has them under the same bytes. */
+enum { UPG_TOKEN_MARK = 0xFF, UPG_TOKEN_MARK_END = ']' };
+
+struct upg_trie_node {
+    uint32_t end;   /* first node that is not below this one */
+    int32_t token;  /* -1: no token ends here */
+    uint16_t depth; /* bytes up to and with this one; 0 is the root */
+    uint8_t byte;   /* the last of them */
+};
+
+struct upg_vocabulary {
+    atomic_size_t n_users;
+    struct upg_trie_node *nodes; /* [n_nodes], nodes[0] is the root */
+    size_t n_nodes;
+    char *bytes;       /* of all tokens, one after the other */
+    uint32_t *offsets; /* [n_ids + 1] token id has bytes[offsets[id] .. offsets[id + 1]) */
+    size_t n_ids;
+    size_t max_depth; /* of a node */
+    int32_t *stop_ids;
+    size_t n_stop_ids;
+    struct {
+        int32_t id;
+        char *text; /* C string */
+    } * control;    /* [n_control] tokens that a grammar can name */
+    size_t n_control;
+};
+
+/* Id of the control token that is exactly text[n]; -1 if there is none. */
+int32_t upg_vocabulary_find_control(const struct upg_vocabulary *vocabulary, const char *text,
+                                    size_t n);
+
+bool upg_vocabulary_is_stop(const struct upg_vocabulary *vocabulary, int32_t id);
+
+/* One more user; each is to call upg_vocabulary_free(). */
+void upg_vocabulary_keep(struct upg_vocabulary *vocabulary);
+
+#endif
