@@ -40,3 +40,8 @@ bool form_constrain(const struct generation *generation, upg_token_filter *filte
         return api_fail(error, 400, "tools", "tools are not supported by this server");
     return true;
 }
+
+bool form_has_tools(const struct request *request)
+{
+    return request->tools && request->tool_use != TOOLS_NONE;
+}

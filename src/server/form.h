@@ -4,6 +4,9 @@
 
 #include "server/generation.h"
 
+/* May an answer call functions? */
+bool form_has_tools(const struct request *request);
+
 /* The ids of the conversation in the model's chat template, with the functions that may be called. */
 bool form_render(const struct generation *generation, upg_tokens *tokens, struct api_error *error);
 

@@ -115,11 +115,12 @@ struct generation *generation_reference(struct generation *generation)
 
 static void generation_free(struct generation *generation)
 {
-    if (generation->format->free_state)
-        generation->format->free_state(generation);
+    if (generation->writer_state)
+        generation->format->free_state(generation->writer_state);
     for (size_t i = 0; i < generation->n_choices; i++) {
         output_clear(&generation->choices[i].new);
         free(generation->choices[i].embedding);
+        call_splitter_clear(&generation->choices[i].calls);
     }
     for (size_t i = 0; i < generation->n_prompts; i++)
         upg_tokens_clear(&generation->prompts[i]);

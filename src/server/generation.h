@@ -9,6 +9,7 @@
 #ifndef UPG_SERVER_GENERATION_H
 #define UPG_SERVER_GENERATION_H
 
+#include "server/calls.h"
 #include "server/request.h"
 #include "server/text_buffer.h"
 
@@ -58,7 +59,7 @@ struct choice {
     /* Of the writer alone. */
     bool is_closed;      /* its last event is written */
     size_t n_characters; /* written so far, for text_offset */
-    void *writer_state;  /* owned by the answer format */
+    struct call_splitter calls;
 };
 
 struct generation {
@@ -82,7 +83,7 @@ struct generation {
     struct text_buffer out; /* written, not sent yet */
     size_t n_sent, n_closed;
     bool has_begun, has_ended;
-    void *writer_state; /* owned by the answer format */
+    void *writer_state; /* owned; see answer_format.free_state; NULL: none */
 };
 
 /* How answers are written. */
@@ -98,7 +99,7 @@ struct answer_format {
     void (*end)(struct generation *generation, struct text_buffer *out);
     /* One document of all choices, each with its whole output in `new`; NULL: memory is out. */
     json_t *(*document)(struct generation *generation);
-    void (*free_state)(struct generation *generation); /* may be NULL */
+    void (*free_state)(void *writer_state); /* NULL: there is none */
 };
 
 /* Make a generation of a request, which is taken over (and emptied), also on failure; NULL: error is

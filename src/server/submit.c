@@ -52,6 +52,7 @@ static bool make_choices(struct generation *generation, struct api_error *error)
 {
     const size_t n_each =
         generation->request.n_choices > 0 ? (size_t)generation->request.n_choices : 1;
+    const bool may_call = form_has_tools(&generation->request);
 
     generation->n_choices = generation->n_prompts * n_each;
     generation->choices = calloc(generation->n_choices, sizeof *generation->choices);
@@ -63,6 +64,7 @@ static bool make_choices(struct generation *generation, struct api_error *error)
         generation->choices[i].generation = generation;
         generation->choices[i].index = i;
         generation->choices[i].prompt = i / n_each;
+        generation->choices[i].calls.state = may_call ? CALLS_UNDECIDED : CALLS_TEXT;
     }
     return true;
 }

@@ -51,7 +51,9 @@ json_t *timings_json(const struct generation *generation)
 
 const char *finish_reason(const struct choice *choice)
 {
-    return choice->finish == UPG_FINISH_LENGTH ? "length" : "stop";
+    if (choice->finish == UPG_FINISH_LENGTH)
+        return "length";
+    return choice->calls.n_calls > 0 ? "tool_calls" : "stop";
 }
 
 json_t *text_json(const char *bytes, size_t n)

@@ -10,7 +10,7 @@ json_t *usage_json(const struct generation *generation);
 /* Extension: milliseconds and tokens a second of the slowest choice. */
 json_t *timings_json(const struct generation *generation);
 
-/* "stop" or "length" */
+/* "stop", "length" or "tool_calls" */
 const char *finish_reason(const struct choice *choice);
 
 /* A string; bytes that are not UTF-8 become U+FFFD. */
