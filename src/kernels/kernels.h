@@ -52,6 +52,15 @@ static inline size_t upg_q8_offset(const struct upg_q8_rows *x, size_t token, si
     return (token - row) * x->padded_cols + tile_row * UPG_Q8_COLS + col % UPG_Q8_COLS;
 }
 
+/* Coded keys and values of a block of UPG_CODED_TOKENS tokens of one head, as caches hold them: a
+ * side is float16 scales and behind them codes.
+ *     keys    scales [32 tokens, n_groups], codes of 8 bits [32, head_dim], of 4 [32, n_groups, 16]
+ *     values  scales [n_groups, 32 tokens], codes of 8 bits [head_dim, 32], of 4 [n_groups, 16, 32]
+ * with n_groups = head_dim / UPG_CODED_GROUP.  A value is scale * code with 8 bits (int8), scale *
+ * (code - 7.5) with 4 (0 .. 15); values i and i + 16 of a group share a byte, the first in its low
+ * half. */
+enum { UPG_CODED_TOKENS = 32, UPG_CODED_GROUP = 32 };
+
 struct upg_kernels {
     const char *tier; /* "scalar", "avx2-fma", "avx2-vnni", "avx512-bw", "avx512-vnni",
                          "avx512-vbmi", "amx", "neon-base", "neon-dotprod",
@@ -110,6 +119,16 @@ struct upg_kernels {
     /* y[n_padded] -> D_out H_out y in place; exact: all tiers give the same bits as
      * upg_transform_out(). */
     void (*transform_out)(float *y, size_t n_padded, uint64_t seed);
+
+    /* Products with a coded side, bits 8 or 4, head_dim a multiple of 32:
+     *   keys    y[t, j] = sum over c < head_dim of key[j, c] * x[t, c],    j < 32
+     *   values  y[t, i] = sum over j < 32 of value[i, j] * x[t, j],        i < head_dim
+     * Codes are decoded in registers.  Within (n_cols + 4) 2^-24 sum |w x|, where a weight's own
+     * magnitude is scale * (|code| + 7.5) with 4 bits; y of a token depends on that token alone. */
+    void (*coded_keys)(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                       const float *x, size_t x_stride, size_t n_tokens);
+    void (*coded_values)(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                         const float *x, size_t x_stride, size_t n_tokens);
 
     /* The limits that figures of speed stand beside.
      *

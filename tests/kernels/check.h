@@ -53,6 +53,8 @@ void check_silu_gate(struct check *check);
 void check_rotate_quantize(struct check *check);
 void check_packed_matmul(struct check *check);
 void check_transform_out(struct check *check);
+void check_coded_keys(struct check *check);
+void check_coded_values(struct check *check);
 
 /* Not compared with scalar: the ladder of tiers. */
 int check_ladder(void);

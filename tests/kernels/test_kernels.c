@@ -31,6 +31,8 @@ static const struct {
     {"rotate_quantize", offsetof(struct upg_kernels, rotate_quantize), check_rotate_quantize},
     {"packed_matmul", offsetof(struct upg_kernels, packed_matmul), check_packed_matmul},
     {"transform_out", offsetof(struct upg_kernels, transform_out), check_transform_out},
+    {"coded_keys", offsetof(struct upg_kernels, coded_keys), check_coded_keys},
+    {"coded_values", offsetof(struct upg_kernels, coded_values), check_coded_values},
 };
 enum { N_KERNELS = sizeof kernels_to_check / sizeof kernels_to_check[0] };
 

@@ -32,5 +32,9 @@ void upg_packed_matmul_avx2_vnni(float *y, size_t y_stride, const struct upg_pac
 double upg_int8_products_avx2_fma(size_t n_rounds);
 double upg_int8_products_avx2_vnni(size_t n_rounds);
 void upg_read_avx2(const uint8_t *bytes, size_t n_bytes);
+void upg_coded_keys_avx2(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                         const float *x, size_t x_stride, size_t n_tokens);
+void upg_coded_values_avx2(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                           const float *x, size_t x_stride, size_t n_tokens);
 
 #endif

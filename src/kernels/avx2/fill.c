@@ -14,6 +14,8 @@ void upg_kernels_fill_avx2_fma(struct upg_kernels *kernels)
     kernels->rotate_quantize = upg_rotate_quantize_avx2;
     kernels->packed_matmul = upg_packed_matmul_avx2_fma;
     kernels->transform_out = upg_transform_out_avx2;
+    kernels->coded_keys = upg_coded_keys_avx2;
+    kernels->coded_values = upg_coded_values_avx2;
     kernels->int8_products = upg_int8_products_avx2_fma;
     kernels->read = upg_read_avx2;
 }

@@ -36,5 +36,9 @@ void upg_packed_matmul_avx512_vbmi(float *y, size_t y_stride, const struct upg_p
                                    size_t block_end, void *scratch);
 double upg_int8_products_avx512_bw(size_t n_rounds);
 double upg_int8_products_avx512_vnni(size_t n_rounds);
+void upg_coded_keys_avx512(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                           const float *x, size_t x_stride, size_t n_tokens);
+void upg_coded_values_avx512(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                             const float *x, size_t x_stride, size_t n_tokens);
 
 #endif

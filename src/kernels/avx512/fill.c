@@ -14,6 +14,8 @@ void upg_kernels_fill_avx512_bw(struct upg_kernels *kernels)
     kernels->rotate_quantize = upg_rotate_quantize_avx512;
     kernels->packed_matmul = upg_packed_matmul_avx512_bw;
     kernels->transform_out = upg_transform_out_avx512;
+    kernels->coded_keys = upg_coded_keys_avx512;
+    kernels->coded_values = upg_coded_values_avx512;
     kernels->int8_products = upg_int8_products_avx512_bw;
 }
 

@@ -14,6 +14,8 @@ void upg_kernels_fill_neon_base(struct upg_kernels *kernels)
     kernels->rotate_quantize = upg_rotate_quantize_neon;
     kernels->packed_matmul = upg_packed_matmul_neon_base;
     kernels->transform_out = upg_transform_out_neon;
+    kernels->coded_keys = upg_coded_keys_neon;
+    kernels->coded_values = upg_coded_values_neon;
     kernels->int8_products = upg_int8_products_neon_base;
     kernels->read = upg_read_neon;
 }

@@ -37,5 +37,9 @@ double upg_int8_products_neon_base(size_t n_rounds);
 double upg_int8_products_neon_dotprod(size_t n_rounds);
 double upg_int8_products_neon_i8mm(size_t n_rounds);
 void upg_read_neon(const uint8_t *bytes, size_t n_bytes);
+void upg_coded_keys_neon(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                         const float *x, size_t x_stride, size_t n_tokens);
+void upg_coded_values_neon(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                           const float *x, size_t x_stride, size_t n_tokens);
 
 #endif

@@ -14,6 +14,8 @@ void upg_kernels_fill_scalar(struct upg_kernels *kernels)
         .rotate_quantize = upg_rotate_quantize_scalar,
         .packed_matmul = upg_packed_matmul_scalar,
         .transform_out = upg_transform_out,
+        .coded_keys = upg_coded_keys_scalar,
+        .coded_values = upg_coded_values_scalar,
         .int8_products = upg_int8_products_scalar,
         .read = upg_read_scalar,
     };

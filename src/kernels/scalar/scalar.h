@@ -23,5 +23,9 @@ void upg_packed_matmul_scalar(float *y, size_t y_stride, const struct upg_packed
                               void *scratch);
 double upg_int8_products_scalar(size_t n_rounds);
 void upg_read_scalar(const uint8_t *bytes, size_t n_bytes);
+void upg_coded_keys_scalar(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                           const float *x, size_t x_stride, size_t n_tokens);
+void upg_coded_values_scalar(float *y, size_t y_stride, int bits, const void *side, size_t head_dim,
+                             const float *x, size_t x_stride, size_t n_tokens);
 
 #endif
