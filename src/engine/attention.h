@@ -8,7 +8,10 @@
 #include "engine/backend.h"
 #include "kernels/kernels.h"
 
-enum { UPG_TILE_ROWS = 16 }; /* divides UPG_KV_BLOCK, so that a tile lies in one block */
+enum {
+    UPG_TILE_ROWS = 16, /* divides UPG_KV_BLOCK, so that a tile lies in one block */
+    UPG_SPAN = 1024     /* positions whose sums are made apart; a multiple of UPG_KV_BLOCK */
+};
 
 struct upg_attention {
     const struct upg_kernels *kernels;
@@ -32,5 +35,17 @@ bool upg_attention_scratch(const struct upg_attention *attention, size_t *n_byte
 void upg_attention_tile(const struct upg_attention *attention, struct upg_activation out,
                         struct upg_activation qkv, size_t layer, const struct upg_step *step,
                         const struct upg_tile *tile, size_t kv_head, void *scratch);
+
+/* The same in two steps, for few tiles of one row each with much before them: the spans, each on its
+ * own, into a partial of upg_attention_partial() floats; then what they make together.  The results
+ * are the same bits. */
+size_t upg_attention_spans(const struct upg_step *step, const struct upg_tile *tile);
+size_t upg_attention_partial(const struct upg_attention *attention);
+void upg_attention_span(const struct upg_attention *attention, float *partial,
+                        struct upg_activation qkv, size_t layer, const struct upg_step *step,
+                        const struct upg_tile *tile, size_t kv_head, size_t span, void *scratch);
+void upg_attention_join(const struct upg_attention *attention, struct upg_activation out,
+                        float *partials, size_t n_spans, const struct upg_tile *tile,
+                        size_t kv_head, void *scratch);
 
 #endif

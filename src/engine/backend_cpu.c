@@ -2,90 +2,45 @@
  *
  * Matrices are split by rows, everything else by rows of the step; attention by (tile, key/value
  * head).  Splitting never cuts a sum, and kernels give a row of the step the same bits whatever
- * stands beside it, so results depend neither on the number of threads nor on the batch.
- *
- * Types without a kernel of their own (GGUF blocks, and plain types in files that do not align
- * them) are decoded DECODE_ROWS rows at a time and multiplied with all rows of the step. */
-#include "base/pool.h"
+ * stands beside it, so results depend neither on the number of threads nor on the batch. */
+#include "engine/backend_cpu.h"
+
 #include "base/size.h"
-#include "engine/attention.h"
 
-#include <string.h>
+/* Of attention: with fewer, threads wait for the one that has one more. */
+enum { TASKS_A_THREAD = 4 };
 
-enum {
-    SPLIT_ROWS = 16, /* matrix rows are given to threads in this unit: a cache line of outputs */
-    DECODE_ROWS = 16,
-    TRANSFORM_BLOCKS = UPG_SCALE_BLOCK / UPG_ROW_BLOCK /* row blocks that a transform block has */
-};
-
-struct cpu {
-    struct upg_backend_setup setup;
-    struct upg_pool *pool;
-    const struct upg_kernels *kernels;
-    struct upg_attention attention;
-    struct upg_tile *tiles;         /* [max_rows] */
-    uint8_t *scratch;               /* [n_threads, scratch_bytes] */
-    size_t scratch_bytes;           /* a multiple of 64 */
-    struct upg_q8_rows quantized;   /* buffers for max_rows of the widest packed matrix */
-    struct upg_activation unpadded; /* [max_rows] outputs of packed parts whose rows are padded */
-};
-
-/* A job for the pool: what all of its threads read.  Fields that a job does not need are zero. */
-struct job {
-    struct cpu *cpu;
-    const struct upg_step *step;
-    const struct upg_matrix *matrix; /* [n_parts] */
-    struct upg_activation out, x;
-    const uint32_t *pick;
-    const float *weight;
-    size_t n_rows, layer, n_tiles;
-    size_t n_parts, unit; /* unit: row blocks that one thread has together */
-};
-
-static void *scratch_of(const struct cpu *cpu, size_t thread)
+static void grow(size_t *extent, size_t n)
 {
-    return cpu->scratch + thread * cpu->scratch_bytes;
-}
-
-static const struct upg_config *config_of(const struct cpu *cpu)
-{
-    return &cpu->setup.model->config;
-}
-
-/* Run a job that splits n units; one unit is not worth waking the others. */
-static void run(struct job *job, void (*function)(void *, size_t, size_t), size_t n)
-{
-    if (n > 1)
-        upg_pool_run(job->cpu->pool, function, job);
-    else
-        function(job, 0, 1);
+    if (n > *extent)
+        *extent = n;
 }
 
 /* ---- Rows of the step ---- */
 
 static void embed_rows(void *context, size_t thread, size_t n_threads)
 {
-    const struct job *job = context;
+    const struct upg_cpu_job *job = context;
     size_t begin, end;
 
     upg_split(job->step->n_rows, thread, n_threads, &begin, &end);
     for (size_t i = begin; i < end; i++)
         upg_matrix_rows(job->matrix, (size_t)job->step->rows[i].id, 1,
-                        job->out.rows + i * job->out.stride, scratch_of(job->cpu, thread));
+                        job->out.rows + i * job->out.stride, upg_cpu_scratch(job->cpu, thread));
 }
 
 static void embed(void *state, struct upg_activation x, const struct upg_matrix *embedding,
                   const struct upg_step *step)
 {
-    struct job job = {.cpu = state, .step = step, .matrix = embedding, .out = x};
+    struct upg_cpu_job job = {.cpu = state, .step = step, .matrix = embedding, .out = x};
 
-    run(&job, embed_rows, step->n_rows);
+    upg_cpu_run(&job, embed_rows, step->n_rows);
 }
 
 static void norm_rows(void *context, size_t thread, size_t n_threads)
 {
-    const struct job *job = context;
-    const struct upg_config *config = config_of(job->cpu);
+    const struct upg_cpu_job *job = context;
+    const struct upg_config *config = upg_cpu_config(job->cpu);
     size_t begin, end;
 
     upg_split(job->n_rows, thread, n_threads, &begin, &end);
@@ -101,16 +56,16 @@ static void norm_rows(void *context, size_t thread, size_t n_threads)
 static void norm(void *state, struct upg_activation out, struct upg_activation x,
                  const uint32_t *pick, const float *weight, size_t n_rows)
 {
-    struct job job = {
+    struct upg_cpu_job job = {
         .cpu = state, .out = out, .x = x, .pick = pick, .weight = weight, .n_rows = n_rows};
 
-    run(&job, norm_rows, n_rows);
+    upg_cpu_run(&job, norm_rows, n_rows);
 }
 
 static void rotate_rows(void *context, size_t thread, size_t n_threads)
 {
-    const struct job *job = context;
-    const struct upg_config *c = config_of(job->cpu);
+    const struct upg_cpu_job *job = context;
+    const struct upg_config *c = upg_cpu_config(job->cpu);
     const size_t n_pairs = c->rotary_dim / 2;
     size_t begin, end;
 
@@ -137,15 +92,15 @@ static void rotate_rows(void *context, size_t thread, size_t n_threads)
 static void rotate_and_append(void *state, struct upg_activation qkv, size_t layer,
                               const struct upg_step *step)
 {
-    struct job job = {.cpu = state, .step = step, .x = qkv, .layer = layer};
+    struct upg_cpu_job job = {.cpu = state, .step = step, .x = qkv, .layer = layer};
 
-    run(&job, rotate_rows, step->n_rows);
+    upg_cpu_run(&job, rotate_rows, step->n_rows);
 }
 
 static void gate_rows(void *context, size_t thread, size_t n_threads)
 {
-    const struct job *job = context;
-    const size_t d_ff = config_of(job->cpu)->d_ff;
+    const struct upg_cpu_job *job = context;
+    const size_t d_ff = upg_cpu_config(job->cpu)->d_ff;
     size_t begin, end;
 
     upg_split(job->n_rows, thread, n_threads, &begin, &end);
@@ -158,15 +113,15 @@ static void gate_rows(void *context, size_t thread, size_t n_threads)
 
 static void gate(void *state, struct upg_activation gate_up, size_t n_rows)
 {
-    struct job job = {.cpu = state, .x = gate_up, .n_rows = n_rows};
+    struct upg_cpu_job job = {.cpu = state, .x = gate_up, .n_rows = n_rows};
 
-    run(&job, gate_rows, n_rows);
+    upg_cpu_run(&job, gate_rows, n_rows);
 }
 
 static void add_rows(void *context, size_t thread, size_t n_threads)
 {
-    const struct job *job = context;
-    const size_t d_model = config_of(job->cpu)->d_model;
+    const struct upg_cpu_job *job = context;
+    const size_t d_model = upg_cpu_config(job->cpu)->d_model;
     size_t begin, end;
 
     upg_split(job->n_rows, thread, n_threads, &begin, &end);
@@ -181,9 +136,9 @@ static void add_rows(void *context, size_t thread, size_t n_threads)
 
 static void add(void *state, struct upg_activation x, struct upg_activation y, size_t n_rows)
 {
-    struct job job = {.cpu = state, .out = x, .x = y, .n_rows = n_rows};
+    struct upg_cpu_job job = {.cpu = state, .out = x, .x = y, .n_rows = n_rows};
 
-    run(&job, add_rows, n_rows);
+    upg_cpu_run(&job, add_rows, n_rows);
 }
 
 /* ---- Attention ---- */
@@ -191,21 +146,75 @@ static void add(void *state, struct upg_activation x, struct upg_activation y, s
 /* Later tiles of a prompt see more positions, so tasks are dealt out in turn. */
 static void attend_tiles(void *context, size_t thread, size_t n_threads)
 {
-    const struct job *job = context;
-    const struct cpu *cpu = job->cpu;
-    const size_t n_kv_heads = config_of(cpu)->n_kv_heads;
+    const struct upg_cpu_job *job = context;
+    const struct upg_cpu *cpu = job->cpu;
+    const size_t n_kv_heads = upg_cpu_config(cpu)->n_kv_heads;
 
     for (size_t task = thread; task < job->n_tiles * n_kv_heads; task += n_threads)
         upg_attention_tile(&cpu->attention, job->out, job->x, job->layer, job->step,
                            &cpu->tiles[task / n_kv_heads], task % n_kv_heads,
-                           scratch_of(cpu, thread));
+                           upg_cpu_scratch(cpu, thread));
+}
+
+/* Few tiles, each of one row, with much before them: more threads than tasks, or nearly. */
+static bool are_few(const struct upg_cpu *cpu, const struct upg_cpu_job *job)
+{
+    const size_t n_tasks = job->n_tiles * upg_cpu_config(cpu)->n_kv_heads;
+
+    if (n_tasks >= TASKS_A_THREAD * upg_pool_n_threads(cpu->pool) ||
+        n_tasks * job->n_spans > cpu->n_partials)
+        return false;
+    for (size_t i = 0; i < job->n_tiles; i++)
+        if (cpu->tiles[i].n_rows > 1)
+            return false;
+    return job->n_spans > 1;
+}
+
+static float *partials_of(const struct upg_cpu_job *job, size_t tile, size_t kv_head)
+{
+    const struct upg_cpu *cpu = job->cpu;
+    const size_t task = tile * upg_cpu_config(cpu)->n_kv_heads + kv_head;
+
+    return cpu->partials + task * job->n_spans * upg_attention_partial(&cpu->attention);
+}
+
+static void attend_spans(void *context, size_t thread, size_t n_threads)
+{
+    const struct upg_cpu_job *job = context;
+    const struct upg_cpu *cpu = job->cpu;
+    const size_t n_heads = upg_cpu_config(cpu)->n_kv_heads, n_spans = job->n_spans;
+
+    for (size_t i = thread; i < job->n_tiles * n_heads * n_spans; i += n_threads) {
+        const size_t span = i % n_spans, head = i / n_spans % n_heads, t = i / n_spans / n_heads;
+        const struct upg_tile *tile = &cpu->tiles[t];
+        float *partial = partials_of(job, t, head) + span * upg_attention_partial(&cpu->attention);
+
+        if (span < upg_attention_spans(job->step, tile))
+            upg_attention_span(&cpu->attention, partial, job->x, job->layer, job->step, tile, head,
+                               span, upg_cpu_scratch(cpu, thread));
+    }
+}
+
+static void join_spans(void *context, size_t thread, size_t n_threads)
+{
+    const struct upg_cpu_job *job = context;
+    const struct upg_cpu *cpu = job->cpu;
+    const size_t n_heads = upg_cpu_config(cpu)->n_kv_heads;
+
+    for (size_t i = thread; i < job->n_tiles * n_heads; i += n_threads) {
+        const struct upg_tile *tile = &cpu->tiles[i / n_heads];
+
+        upg_attention_join(&cpu->attention, job->out, partials_of(job, i / n_heads, i % n_heads),
+                           upg_attention_spans(job->step, tile), tile, i % n_heads,
+                           upg_cpu_scratch(cpu, thread));
+    }
 }
 
 /* Tokens of partly filled last blocks, after attention has read what was there before. */
 static void store_open_rows(void *context, size_t thread, size_t n_threads)
 {
-    const struct job *job = context;
-    const struct upg_config *c = config_of(job->cpu);
+    const struct upg_cpu_job *job = context;
+    const struct upg_config *c = upg_cpu_config(job->cpu);
     size_t begin, end;
 
     upg_split(job->step->n_rows, thread, n_threads, &begin, &end);
@@ -225,230 +234,20 @@ static void store_open_rows(void *context, size_t thread, size_t n_threads)
 static void attend(void *state, struct upg_activation out, struct upg_activation qkv, size_t layer,
                    const struct upg_step *step)
 {
-    struct cpu *cpu = state;
-    struct job job = {.cpu = cpu, .step = step, .out = out, .x = qkv, .layer = layer};
+    struct upg_cpu *cpu = state;
+    struct upg_cpu_job job = {.cpu = cpu, .step = step, .out = out, .x = qkv, .layer = layer};
 
     job.n_tiles = upg_attention_tiles(step, cpu->tiles);
-    run(&job, attend_tiles, job.n_tiles * config_of(cpu)->n_kv_heads);
+    for (size_t i = 0; i < job.n_tiles; i++)
+        grow(&job.n_spans, upg_attention_spans(step, &cpu->tiles[i]));
+    if (are_few(cpu, &job)) {
+        upg_pool_run(cpu->pool, attend_spans, &job);
+        upg_pool_run(cpu->pool, join_spans, &job);
+    } else {
+        upg_cpu_run(&job, attend_tiles, job.n_tiles * upg_cpu_config(cpu)->n_kv_heads);
+    }
     if (upg_kv_has_open(cpu->setup.cache))
-        run(&job, store_open_rows, step->n_rows);
-}
-
-/* ---- Linear maps ---- */
-
-static bool is_aligned(const struct upg_matrix *matrix)
-{
-    const size_t alignment = matrix->type == UPG_TYPE_F32 ? sizeof(float) : sizeof(uint16_t);
-
-    return (uintptr_t)matrix->data % alignment == 0;
-}
-
-/* Matrix rows [row, row + n) times all rows of x by a kernel that reads the stored type; false if
- * there is none. */
-static bool multiply_stored(const struct job *job, size_t row, size_t n)
-{
-    const struct upg_kernels *kernels = job->cpu->kernels;
-    const struct upg_matrix *w = job->matrix;
-    const size_t first = row * w->n_cols;
-    float *y = job->out.rows + row;
-
-    if (w->type == UPG_TYPE_I8_ROWS)
-        kernels->matmul_i8_rows(y, job->out.stride, (const int8_t *)w->data + first,
-                                w->row_scale + row, job->x.rows, job->x.stride, n, w->n_cols,
-                                job->n_rows);
-    else if (!is_aligned(w))
-        return false;
-    else if (w->type == UPG_TYPE_F32)
-        kernels->matmul_f32(y, job->out.stride, (const float *)w->data + first, job->x.rows,
-                            job->x.stride, n, w->n_cols, job->n_rows);
-    else if (w->type == UPG_TYPE_BF16)
-        kernels->matmul_bf16(y, job->out.stride, (const uint16_t *)w->data + first, job->x.rows,
-                             job->x.stride, n, w->n_cols, job->n_rows);
-    else if (w->type == UPG_TYPE_F16)
-        kernels->matmul_f16(y, job->out.stride, (const uint16_t *)w->data + first, job->x.rows,
-                            job->x.stride, n, w->n_cols, job->n_rows);
-    else
-        return false;
-    return true;
-}
-
-static void multiply_rows(void *context, size_t thread, size_t n_threads)
-{
-    const struct job *job = context;
-    const struct upg_matrix *w = job->matrix;
-    float *decoded = scratch_of(job->cpu, thread);
-    size_t begin, end;
-
-    upg_split((w->n_rows + SPLIT_ROWS - 1) / SPLIT_ROWS, thread, n_threads, &begin, &end);
-    begin *= SPLIT_ROWS;
-    end = end * SPLIT_ROWS < w->n_rows ? end * SPLIT_ROWS : w->n_rows;
-    if (begin >= end || multiply_stored(job, begin, end - begin))
-        return;
-    for (size_t row = begin; row < end; row += DECODE_ROWS) {
-        const size_t n = end - row < DECODE_ROWS ? end - row : DECODE_ROWS;
-
-        upg_matrix_rows(w, row, n, decoded, NULL);
-        job->cpu->kernels->matmul_f32(job->out.rows + row, job->out.stride, decoded, job->x.rows,
-                                      job->x.stride, n, w->n_cols, job->n_rows);
-    }
-}
-
-static void quantize_blocks(void *context, size_t thread, size_t n_threads)
-{
-    const struct job *job = context;
-    const struct upg_packed *w = &job->matrix->packed;
-    struct upg_q8_rows *quantized = &job->cpu->quantized;
-    size_t begin, end;
-
-    upg_split(quantized->n_blocks, thread, n_threads, &begin, &end);
-    if (begin < end)
-        job->cpu->kernels->rotate_quantize(quantized, job->x.rows, job->x.stride, w->n_cols,
-                                           w->seed_in, begin, end);
-}
-
-/* ---- Packed parts ---- */
-
-static size_t row_blocks(const struct upg_matrix *part)
-{
-    return part->packed.padded_rows / UPG_ROW_BLOCK;
-}
-
-static size_t units_of(const struct upg_matrix *part, size_t unit)
-{
-    return (row_blocks(part) + unit - 1) / unit;
-}
-
-static size_t count_units(const struct job *job, size_t unit)
-{
-    size_t n = 0;
-
-    for (size_t p = 0; p < job->n_parts; p++)
-        n += units_of(&job->matrix[p], unit);
-    return n;
-}
-
-/* Row blocks [begin, end) of a part whose outputs begin at column `first` of out, and their output
- * transform if no other thread has rows of the same transform block. */
-static void multiply_blocks(const struct job *job, const struct upg_matrix *part, size_t first,
-                            size_t begin, size_t end, size_t thread)
-{
-    const struct upg_kernels *kernels = job->cpu->kernels;
-    const struct upg_packed *w = &part->packed;
-    float *y = job->out.rows + first;
-
-    kernels->packed_matmul(y, job->out.stride, w, &job->cpu->quantized, begin, end,
-                           scratch_of(job->cpu, thread));
-    if (!w->has_output_transform || job->unit != TRANSFORM_BLOCKS)
-        return;
-    y += begin * UPG_ROW_BLOCK;
-    for (size_t i = 0; i < job->n_rows; i++) /* the sign of row r is that of seed + r */
-        kernels->transform_out(y + i * job->out.stride, (end - begin) * UPG_ROW_BLOCK,
-                               w->seed_out + begin * UPG_ROW_BLOCK);
-}
-
-/* The parts one after the other are one long row of units. */
-static void multiply_parts(void *context, size_t thread, size_t n_threads)
-{
-    const struct job *job = context;
-    size_t first = 0, begin, end;
-
-    upg_split(count_units(job, job->unit), thread, n_threads, &begin, &end);
-    for (size_t p = 0; p < job->n_parts && end > 0; p++) {
-        const struct upg_matrix *part = &job->matrix[p];
-        const size_t n = units_of(part, job->unit), to = end < n ? end : n;
-
-        if (begin < to)
-            multiply_blocks(job, part, first, begin * job->unit,
-                            to == n ? row_blocks(part) : to * job->unit, thread);
-        begin -= begin < n ? begin : n;
-        end -= to;
-        first += part->n_rows;
-    }
-}
-
-static void transform_rows(void *context, size_t thread, size_t n_threads)
-{
-    const struct job *job = context;
-    size_t begin, end, first = 0;
-
-    upg_split(job->n_rows, thread, n_threads, &begin, &end);
-    for (size_t p = 0; p < job->n_parts; p++) {
-        const struct upg_packed *w = &job->matrix[p].packed;
-
-        for (size_t i = begin; i < end && w->has_output_transform; i++)
-            job->cpu->kernels->transform_out(job->out.rows + i * job->out.stride + first,
-                                             w->padded_rows, w->seed_out);
-        first += job->matrix[p].n_rows;
-    }
-}
-
-/* Row blocks of a unit: as many as an output transform mixes, so that who has multiplied them can
- * transform them, if the threads' shares are as even as with single ones (to a sixteenth). */
-static size_t choose_unit(const struct job *job)
-{
-    const size_t n_threads = upg_pool_n_threads(job->cpu->pool);
-    const size_t n_blocks = (count_units(job, 1) + n_threads - 1) / n_threads;
-    const size_t n_units = (count_units(job, TRANSFORM_BLOCKS) + n_threads - 1) / n_threads;
-
-    return 16 * TRANSFORM_BLOCKS * n_units <= 17 * n_blocks ? TRANSFORM_BLOCKS : 1;
-}
-
-/* Parts from `part` on that take the same quantized rows and are as long as their outputs. */
-static size_t parts_together(const struct upg_linear *linear, size_t part)
-{
-    const struct upg_packed *first = &linear->part[part].packed;
-    size_t n = 0;
-
-    for (size_t p = part; p < linear->n_parts; p++, n++) {
-        const struct upg_packed *w = &linear->part[p].packed;
-
-        if (linear->part[p].type != UPG_TYPE_PACKED || w->seed_in != first->seed_in ||
-            w->padded_cols != first->padded_cols || w->padded_rows != w->n_rows)
-            break;
-    }
-    return n;
-}
-
-/* Kernels write padded_rows outputs.  Where that is more than a part has, n_parts is 1, and they go
- * to a buffer of their own first. */
-static void packed_parts(struct job *job)
-{
-    struct cpu *cpu = job->cpu;
-    const struct upg_packed *w = &job->matrix->packed;
-    const struct upg_activation out = job->out;
-    const bool is_padded = w->padded_rows != w->n_rows;
-
-    cpu->quantized.n_tokens = job->n_rows;
-    cpu->quantized.padded_cols = w->padded_cols;
-    cpu->quantized.n_blocks = (w->padded_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
-    run(job, quantize_blocks, cpu->quantized.n_blocks);
-    if (is_padded)
-        job->out = cpu->unpadded;
-    job->unit = choose_unit(job);
-    run(job, multiply_parts, count_units(job, job->unit));
-    if (job->unit != TRANSFORM_BLOCKS)
-        run(job, transform_rows, job->n_rows);
-    for (size_t i = 0; is_padded && i < job->n_rows; i++)
-        memcpy(out.rows + i * out.stride, job->out.rows + i * job->out.stride,
-               w->n_rows * sizeof(float));
-}
-
-static void linear(void *state, struct upg_activation out, const struct upg_linear *linear,
-                   struct upg_activation x, size_t n_rows)
-{
-    for (size_t p = 0, n; p < linear->n_parts; p += n) {
-        const size_t together = parts_together(linear, p);
-        struct job job = {
-            .cpu = state, .matrix = &linear->part[p], .out = out, .x = x, .n_rows = n_rows};
-
-        n = job.n_parts = together > 0 ? together : 1;
-        if (job.matrix->type == UPG_TYPE_PACKED)
-            packed_parts(&job);
-        else
-            run(&job, multiply_rows, job.matrix->n_rows);
-        for (size_t i = 0; i < n; i++)
-            out.rows += job.matrix[i].n_rows;
-    }
+        upg_cpu_run(&job, store_open_rows, step->n_rows);
 }
 
 static upg_status finish(void *state, upg_error *err)
@@ -463,12 +262,6 @@ static upg_status finish(void *state, upg_error *err)
 struct extents {
     size_t n_cols, packed_cols, padded_rows, row_scratch;
 };
-
-static void grow(size_t *extent, size_t n)
-{
-    if (n > *extent)
-        *extent = n;
-}
 
 static void measure_matrix(struct extents *e, const struct upg_matrix *matrix)
 {
@@ -505,11 +298,11 @@ static struct extents measure_model(const struct upg_model *model)
 }
 
 /* Scratch of one thread: the largest of what its jobs need. */
-static bool measure_scratch(const struct cpu *cpu, const struct extents *e, size_t *n_bytes)
+static bool measure_scratch(const struct upg_cpu *cpu, const struct extents *e, size_t *n_bytes)
 {
     size_t decoded, attention;
 
-    if (!size_mul(e->n_cols, DECODE_ROWS * sizeof(float), &decoded) ||
+    if (!size_mul(e->n_cols, UPG_DECODE_ROWS * sizeof(float), &decoded) ||
         !upg_attention_scratch(&cpu->attention, &attention))
         return false;
     *n_bytes = cpu->kernels->scratch_bytes;
@@ -519,7 +312,24 @@ static bool measure_scratch(const struct cpu *cpu, const struct extents *e, size
     return size_round_up(*n_bytes, UPG_CACHE_LINE, n_bytes);
 }
 
-static bool new_buffers(struct cpu *cpu, const struct extents *e, struct upg_arena *arena)
+/* Partials of attention for fewer than TASKS_A_THREAD tasks a thread; none where a single row has
+ * more tasks than that, or no sequence has two spans. */
+static bool new_partials(struct upg_cpu *cpu, struct upg_arena *arena)
+{
+    const size_t n_tasks = TASKS_A_THREAD * upg_pool_n_threads(cpu->pool);
+    size_t n_floats;
+
+    if (n_tasks > upg_cpu_config(cpu)->n_kv_heads && cpu->setup.context > UPG_SPAN &&
+        upg_pool_n_threads(cpu->pool) > 1 &&
+        !size_mul(n_tasks, cpu->setup.context / UPG_SPAN + 1, &cpu->n_partials))
+        return false;
+    if (!size_mul(cpu->n_partials, upg_attention_partial(&cpu->attention), &n_floats))
+        return false;
+    cpu->partials = upg_arena_alloc(arena, n_floats, sizeof(float));
+    return cpu->partials;
+}
+
+static bool new_buffers(struct upg_cpu *cpu, const struct extents *e, struct upg_arena *arena)
 {
     const size_t n = cpu->setup.max_rows;
     const size_t n_blocks = (e->packed_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
@@ -535,8 +345,8 @@ static bool new_buffers(struct cpu *cpu, const struct extents *e, struct upg_are
     cpu->quantized.sums = upg_arena_alloc(arena, n_scales, sizeof *cpu->quantized.sums);
     cpu->unpadded.stride = e->padded_rows;
     cpu->unpadded.rows = upg_arena_alloc(arena, n_outputs, sizeof(float));
-    return cpu->tiles && cpu->scratch && cpu->quantized.values && cpu->quantized.scales &&
-           cpu->quantized.sums && cpu->unpadded.rows;
+    return new_partials(cpu, arena) && cpu->tiles && cpu->scratch && cpu->quantized.values &&
+           cpu->quantized.scales && cpu->quantized.sums && cpu->unpadded.rows;
 }
 
 upg_status upg_backend_cpu(struct upg_backend *backend, const struct upg_backend_setup *setup,
@@ -544,7 +354,7 @@ upg_status upg_backend_cpu(struct upg_backend *backend, const struct upg_backend
                            struct upg_arena *arena, upg_error *err)
 {
     const struct extents extents = measure_model(setup->model);
-    struct cpu *cpu = upg_arena_alloc(arena, 1, sizeof *cpu);
+    struct upg_cpu *cpu = upg_arena_alloc(arena, 1, sizeof *cpu);
 
     if (!cpu)
         return upg_fail_memory(err, "the CPU backend", sizeof *cpu);
@@ -563,7 +373,7 @@ upg_status upg_backend_cpu(struct upg_backend *backend, const struct upg_backend
     *backend = (struct upg_backend){.state = cpu,
                                     .embed = embed,
                                     .norm = norm,
-                                    .linear = linear,
+                                    .linear = upg_cpu_linear,
                                     .rotate_and_append = rotate_and_append,
                                     .attend = attend,
                                     .gate = gate,

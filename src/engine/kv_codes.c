@@ -1,20 +1,18 @@
-/* kv_codes.c -- layouts of coded sides, in bytes from their beginning:
- *
- *     scales  float16: keys [UPG_KV_BLOCK, n_groups], values [n_groups, UPG_KV_BLOCK]
- *     codes   Q8: keys [UPG_KV_BLOCK, head_dim], values [head_dim, UPG_KV_BLOCK]
- *             Q4: keys [UPG_KV_BLOCK, n_groups, 16], values [n_groups, 16, UPG_KV_BLOCK]
- *
- * with n_groups = head_dim / UPG_KV_GROUP.  Loops over tokens of a value side, and over values of a
- * key side, are contiguous, which is what compilers need to vectorise them. */
+/* kv_codes.c -- coded sides are laid out as kernels.h says, for its coded_keys() and
+ * coded_values(). */
 #include "engine/kv_codes.h"
 
 #include "base/half.h"
 #include "base/size.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { HALF_GROUP = UPG_KV_GROUP / 2 };
+
+_Static_assert((int)UPG_KV_BLOCK == UPG_CODED_TOKENS && (int)UPG_KV_GROUP == UPG_CODED_GROUP,
+               "kernels read these sides");
 
 bool upg_kv_allows(upg_kv_type type, size_t head_dim)
 {
@@ -136,66 +134,4 @@ void upg_kv_store_value(upg_kv_type type, void *side, size_t head_dim, size_t to
             ((uint16_t *)side)[i * UPG_KV_BLOCK + token] = saturated_f16(x[i]);
     else
         store_coded_value(type, side, head_dim, token, x);
-}
-
-void upg_kv_load_keys(upg_kv_type type, const void *side, size_t head_dim, float *out)
-{
-    const size_t n = UPG_KV_BLOCK * (head_dim / UPG_KV_GROUP);
-    const uint16_t *scales = side;
-    const uint8_t *codes = (const uint8_t *)side + scale_bytes(head_dim);
-
-    for (size_t index = 0; index < n; index++, out += UPG_KV_GROUP) { /* token and group */
-        const float scale = upg_f16_to_f32(scales[index]);
-
-        if (type == UPG_KV_Q8) {
-            const int8_t *q = (const int8_t *)codes + index * UPG_KV_GROUP;
-
-            for (size_t i = 0; i < UPG_KV_GROUP; i++)
-                out[i] = (float)q[i] * scale;
-        } else {
-            const uint8_t *q = codes + index * HALF_GROUP;
-
-            for (size_t i = 0; i < HALF_GROUP; i++) {
-                out[i] = ((float)(q[i] & 15) - 7.5f) * scale;
-                out[i + HALF_GROUP] = ((float)(q[i] >> 4) - 7.5f) * scale;
-            }
-        }
-    }
-}
-
-/* UPG_KV_BLOCK tokens of one value, or in Q4 of two values, with the scales of their group. */
-static void load_q8_row(const int8_t *q, const float *scales, float *out)
-{
-    for (size_t j = 0; j < UPG_KV_BLOCK; j++)
-        out[j] = (float)q[j] * scales[j];
-}
-
-static void load_q4_rows(const uint8_t *q, const float *scales, float *low, float *high)
-{
-    for (size_t j = 0; j < UPG_KV_BLOCK; j++) {
-        low[j] = ((float)(q[j] & 15) - 7.5f) * scales[j];
-        high[j] = ((float)(q[j] >> 4) - 7.5f) * scales[j];
-    }
-}
-
-void upg_kv_load_values(upg_kv_type type, const void *side, size_t head_dim, float *out)
-{
-    const uint16_t *stored = side;
-    const uint8_t *codes = (const uint8_t *)side + scale_bytes(head_dim);
-
-    for (size_t g = 0; g < head_dim / UPG_KV_GROUP; g++) {
-        float scales[UPG_KV_BLOCK];
-        float *rows = out + g * UPG_KV_GROUP * UPG_KV_BLOCK; /* [UPG_KV_GROUP, UPG_KV_BLOCK] */
-
-        for (size_t j = 0; j < UPG_KV_BLOCK; j++)
-            scales[j] = upg_f16_to_f32(stored[g * UPG_KV_BLOCK + j]);
-        if (type == UPG_KV_Q8)
-            for (size_t i = 0; i < UPG_KV_GROUP; i++)
-                load_q8_row((const int8_t *)codes + (g * UPG_KV_GROUP + i) * UPG_KV_BLOCK, scales,
-                            rows + i * UPG_KV_BLOCK);
-        else
-            for (size_t i = 0; i < HALF_GROUP; i++)
-                load_q4_rows(codes + (g * HALF_GROUP + i) * UPG_KV_BLOCK, scales,
-                             rows + i * UPG_KV_BLOCK, rows + (i + HALF_GROUP) * UPG_KV_BLOCK);
-    }
 }

@@ -34,9 +34,4 @@ void upg_kv_store_key(upg_kv_type type, void *side, size_t head_dim, size_t toke
 void upg_kv_store_value(upg_kv_type type, void *side, size_t head_dim, size_t token,
                         const float *x);
 
-/* A side of a coded type as float32: keys [UPG_KV_BLOCK, head_dim], values [head_dim,
- * UPG_KV_BLOCK]. */
-void upg_kv_load_keys(upg_kv_type type, const void *side, size_t head_dim, float *out);
-void upg_kv_load_values(upg_kv_type type, const void *side, size_t head_dim, float *out);
-
 #endif

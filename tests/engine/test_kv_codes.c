@@ -1,13 +1,19 @@
 /* test_kv_codes.c -- keys and values come back as exactly as their type promises. */
 #include "unit.h"
 
+#include "base/half.h"
 #include "base/random.h"
 #include "engine/kv_codes.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { HEAD = 128, GUARD = 64 };
+enum {
+    HEAD = 128,
+    GUARD = 64,
+    HALF_GROUP = UPG_KV_GROUP / 2,
+    SCALE_BYTES = UPG_KV_BLOCK * (HEAD / UPG_KV_GROUP) * 2
+};
 
 /* A side between guard bytes, and what was stored in it. */
 struct fixture {
@@ -38,6 +44,74 @@ static void teardown(struct fixture *f)
     free(f->memory);
 }
 
+/* ---- A decoder; the layout is in kernels.h ---- */
+
+/* Keys [UPG_KV_BLOCK, HEAD] of a coded side. */
+static void load_keys(upg_kv_type type, const void *side, float *out)
+{
+    const size_t n = UPG_KV_BLOCK * (HEAD / UPG_KV_GROUP);
+    const uint16_t *scales = side;
+    const uint8_t *codes = (const uint8_t *)side + SCALE_BYTES;
+
+    for (size_t index = 0; index < n; index++, out += UPG_KV_GROUP) { /* token and group */
+        const float scale = upg_f16_to_f32(scales[index]);
+
+        if (type == UPG_KV_Q8) {
+            const int8_t *q = (const int8_t *)codes + index * UPG_KV_GROUP;
+
+            for (size_t i = 0; i < UPG_KV_GROUP; i++)
+                out[i] = (float)q[i] * scale;
+        } else {
+            const uint8_t *q = codes + index * HALF_GROUP;
+
+            for (size_t i = 0; i < HALF_GROUP; i++) {
+                out[i] = ((float)(q[i] & 15) - 7.5f) * scale;
+                out[i + HALF_GROUP] = ((float)(q[i] >> 4) - 7.5f) * scale;
+            }
+        }
+    }
+}
+
+/* UPG_KV_BLOCK tokens of one value, or in Q4 of two values, with the scales of their group. */
+static void load_q8_row(const int8_t *q, const float *scales, float *out)
+{
+    for (size_t j = 0; j < UPG_KV_BLOCK; j++)
+        out[j] = (float)q[j] * scales[j];
+}
+
+static void load_q4_rows(const uint8_t *q, const float *scales, float *low, float *high)
+{
+    for (size_t j = 0; j < UPG_KV_BLOCK; j++) {
+        low[j] = ((float)(q[j] & 15) - 7.5f) * scales[j];
+        high[j] = ((float)(q[j] >> 4) - 7.5f) * scales[j];
+    }
+}
+
+/* Values [HEAD, UPG_KV_BLOCK] of a coded side. */
+static void load_values(upg_kv_type type, const void *side, float *out)
+{
+    const uint16_t *stored = side;
+    const uint8_t *codes = (const uint8_t *)side + SCALE_BYTES;
+
+    for (size_t g = 0; g < HEAD / UPG_KV_GROUP; g++) {
+        float scales[UPG_KV_BLOCK];
+        float *rows = out + g * UPG_KV_GROUP * UPG_KV_BLOCK; /* [UPG_KV_GROUP, UPG_KV_BLOCK] */
+
+        for (size_t j = 0; j < UPG_KV_BLOCK; j++)
+            scales[j] = upg_f16_to_f32(stored[g * UPG_KV_BLOCK + j]);
+        if (type == UPG_KV_Q8)
+            for (size_t i = 0; i < UPG_KV_GROUP; i++)
+                load_q8_row((const int8_t *)codes + (g * UPG_KV_GROUP + i) * UPG_KV_BLOCK, scales,
+                            rows + i * UPG_KV_BLOCK);
+        else
+            for (size_t i = 0; i < HALF_GROUP; i++)
+                load_q4_rows(codes + (g * HALF_GROUP + i) * UPG_KV_BLOCK, scales,
+                             rows + i * UPG_KV_BLOCK, rows + (i + HALF_GROUP) * UPG_KV_BLOCK);
+    }
+}
+
+/* ---- Tests ---- */
+
 /* Half a step of the group's scale, and the rounding of that scale to float16. */
 static float bound(upg_kv_type type, const float *group)
 {
@@ -64,8 +138,8 @@ static void coded_values_are_within_half_a_step(void **state)
             upg_kv_store_key(types[n], k.memory + GUARD, HEAD, t, k.x[t]);
             upg_kv_store_value(types[n], v.memory + GUARD, HEAD, t, v.x[t]);
         }
-        upg_kv_load_keys(types[n], k.memory + GUARD, HEAD, *keys);
-        upg_kv_load_values(types[n], v.memory + GUARD, HEAD, *values);
+        load_keys(types[n], k.memory + GUARD, *keys);
+        load_values(types[n], v.memory + GUARD, *values);
         for (size_t t = 0; t < UPG_KV_BLOCK; t++)
             for (size_t i = 0; i < HEAD; i++) {
                 const float limit = bound(types[n], &k.x[t][i - i % UPG_KV_GROUP]);
@@ -91,9 +165,9 @@ static void storing_a_token_leaves_its_neighbours_alone(void **state)
         setup(&f, types[n]);
         for (size_t t = 0; t < UPG_KV_BLOCK; t++)
             upg_kv_store_value(types[n], f.memory + GUARD, HEAD, t, f.x[t]);
-        upg_kv_load_values(types[n], f.memory + GUARD, HEAD, *before);
+        load_values(types[n], f.memory + GUARD, *before);
         upg_kv_store_value(types[n], f.memory + GUARD, HEAD, 9, f.x[30]);
-        upg_kv_load_values(types[n], f.memory + GUARD, HEAD, *after);
+        load_values(types[n], f.memory + GUARD, *after);
         for (size_t i = 0; i < HEAD; i++)
             for (size_t t = 0; t < UPG_KV_BLOCK; t++)
                 assert_true(after[i][t] == before[i][t == 9 ? 30 : t]);
@@ -114,7 +188,7 @@ static void a_value_that_is_no_number_shows(void **state)
         memset(f.memory + GUARD, 0, f.n_bytes);
         f.x[3][40] = n ? NAN : INFINITY;
         upg_kv_store_key(types[n], f.memory + GUARD, HEAD, 3, f.x[3]);
-        upg_kv_load_keys(types[n], f.memory + GUARD, HEAD, *keys);
+        load_keys(types[n], f.memory + GUARD, *keys);
         for (size_t i = 0; i < HEAD; i++)
             assert_int_equal(isnan(keys[3][i]) != 0, i / UPG_KV_GROUP == 1);
         teardown(&f);
@@ -131,7 +205,7 @@ static void zeros_stay_zero_in_eight_bits(void **state)
     setup(&f, UPG_KV_Q8);
     memset(f.memory + GUARD, 0, f.n_bytes);
     upg_kv_store_key(UPG_KV_Q8, f.memory + GUARD, HEAD, 0, zero);
-    upg_kv_load_keys(UPG_KV_Q8, f.memory + GUARD, HEAD, *keys);
+    load_keys(UPG_KV_Q8, f.memory + GUARD, *keys);
     for (size_t i = 0; i < HEAD; i++)
         assert_true(keys[0][i] == 0);
     teardown(&f);
