@@ -1,4 +1,4 @@
-/* page.c -- the chat page: three files inside the program. */
+/* page.c -- the chat page: a few files inside the program. */
 #include "server/handlers.h"
 
 #include "base/embed.h"
@@ -6,6 +6,7 @@
 #include <string.h>
 
 UPG_EMBED(upg_page_html, UPG_PAGE_FOLDER "/index.html");
+UPG_EMBED(upg_page_icon, UPG_PAGE_FOLDER "/icon.svg");
 UPG_EMBED(upg_page_style, UPG_PAGE_FOLDER "/style.css");
 UPG_EMBED(upg_page_chat, UPG_PAGE_FOLDER "/chat.js");
 UPG_EMBED(upg_page_store, UPG_PAGE_FOLDER "/store.js");
@@ -17,6 +18,7 @@ static const struct {
     const uint8_t *begin, *end;
 } files[] = {
     {"/", "text/html; charset=utf-8", upg_page_html, upg_page_html_end},
+    {"/page/icon.svg", "image/svg+xml", upg_page_icon, upg_page_icon_end},
     {"/page/style.css", "text/css; charset=utf-8", upg_page_style, upg_page_style_end},
     {"/page/chat.js", "text/javascript; charset=utf-8", upg_page_chat, upg_page_chat_end},
     {"/page/store.js", "text/javascript; charset=utf-8", upg_page_store, upg_page_store_end},
