@@ -149,6 +149,7 @@ upg_status upg_constraint_mask(upg_constraint *c, uint32_t *bits, size_t n_words
     pthread_mutex_lock(&c->automaton->lock);
     status = upg_automaton_check(c->automaton, err);
     if (status == UPG_OK) {
+        c->automaton->states.exprs.work_left = UPG_EXPR_MAX_WORK;
         upg_place_mask(c->automaton, place_of(c), bits, n_words);
         status = upg_automaton_check(c->automaton, err);
     }
@@ -170,6 +171,7 @@ static upg_status follow(upg_constraint *c, const char *bytes, size_t n, upg_pla
 
     *place = c->ended ? UPG_PLACE_DEAD : place_of(c);
     pthread_mutex_lock(&c->automaton->lock);
+    c->automaton->states.exprs.work_left = UPG_EXPR_MAX_WORK;
     for (*n_read = 0; *n_read < n && *place != UPG_PLACE_DEAD; ++*n_read) {
         *place = upg_place_step(c->automaton, *place, (unsigned char)bytes[*n_read]);
         if (*place == UPG_PLACE_DEAD)

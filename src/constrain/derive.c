@@ -95,10 +95,28 @@ static upg_expr derive_repeat(struct upg_exprs *x, upg_expr e, unsigned byte)
     return upg_expr_concat(x, derived, upg_expr_repeat(x, node.a, node.b ? node.b - 1 : 0, max));
 }
 
+static upg_expr derive_remainder(struct upg_exprs *x, struct upg_expr_node node, unsigned byte)
+{
+    const bool is_behind = node.c & UPG_EXPR_BEHIND_POINT;
+
+    if (byte == '.' && node.c > 0 && !is_behind)
+        return upg_expr_remainder(x, node.a, node.b, node.c | UPG_EXPR_BEHIND_POINT);
+    if (byte < '0' || byte > '9' || node.c == UPG_EXPR_BEHIND_POINT)
+        return UPG_EXPR_NONE;
+    return upg_expr_remainder(x, node.a, (10 * node.b + byte - '0') % node.a,
+                              is_behind ? node.c - 1 : node.c);
+}
+
 upg_expr upg_expr_derive(struct upg_exprs *x, upg_expr e, unsigned byte)
 {
     const struct upg_expr_node node = x->nodes[e];
 
+    if (x->work_left == 0) {
+        if (x->failed == UPG_OK)
+            x->failed = UPG_ERR_UNSUPPORTED;
+        return UPG_EXPR_NONE;
+    }
+    x->work_left--;
     switch ((enum upg_expr_kind)node.kind) {
     case UPG_EXPR_KIND_NONE:
     case UPG_EXPR_KIND_EPSILON: break;
@@ -110,10 +128,7 @@ upg_expr upg_expr_derive(struct upg_exprs *x, upg_expr e, unsigned byte)
     case UPG_EXPR_KIND_AND: return derive_list(x, e, byte);
     case UPG_EXPR_KIND_NOT: return upg_expr_not(x, upg_expr_derive(x, node.a, byte));
     case UPG_EXPR_KIND_REPEAT: return derive_repeat(x, e, byte);
-    case UPG_EXPR_KIND_REMAINDER:
-        if (byte >= '0' && byte <= '9')
-            return upg_expr_remainder(x, node.a, (10 * node.b + byte - '0') % node.a);
-        break;
+    case UPG_EXPR_KIND_REMAINDER: return derive_remainder(x, node, byte);
     }
     return UPG_EXPR_NONE;
 }
@@ -146,12 +161,6 @@ static void refine(struct partition *p, const struct upg_byte_set *set)
 
 static void partition(const struct upg_exprs *x, upg_expr e, struct partition *p)
 {
-    static const struct upg_byte_set digit_sets[10] = {
-        {{(uint64_t)1 << '0'}}, {{(uint64_t)1 << '1'}}, {{(uint64_t)1 << '2'}},
-        {{(uint64_t)1 << '3'}}, {{(uint64_t)1 << '4'}}, {{(uint64_t)1 << '5'}},
-        {{(uint64_t)1 << '6'}}, {{(uint64_t)1 << '7'}}, {{(uint64_t)1 << '8'}},
-        {{(uint64_t)1 << '9'}}};
-
     for (;;) {
         const struct upg_expr_node *node = &x->nodes[e];
 
@@ -174,8 +183,8 @@ static void partition(const struct upg_exprs *x, upg_expr e, struct partition *p
         case UPG_EXPR_KIND_NOT:
         case UPG_EXPR_KIND_REPEAT: e = node->a; continue;
         case UPG_EXPR_KIND_REMAINDER:
-            for (size_t d = 0; d < 10; d++)
-                refine(p, &digit_sets[d]);
+            for (const char *c = ".0123456789"; *c; c++)
+                refine(p, &(struct upg_byte_set){{(uint64_t)1 << *c}});
             return;
         }
     }

@@ -77,7 +77,7 @@ static upg_expr intern_list(struct upg_exprs *x, struct upg_expr_node node, cons
 
 upg_status upg_exprs_init(struct upg_exprs *x, size_t max_nodes, upg_error *err)
 {
-    *x = (struct upg_exprs){.max_nodes = max_nodes};
+    *x = (struct upg_exprs){.max_nodes = max_nodes, .work_left = UPG_EXPR_MAX_WORK};
     intern(x, (struct upg_expr_node){.kind = UPG_EXPR_KIND_NONE});
     intern(x, (struct upg_expr_node){.kind = UPG_EXPR_KIND_EPSILON, .flags = UPG_EXPR_NULLABLE});
     intern(x, (struct upg_expr_node){.kind = UPG_EXPR_KIND_ALL, .flags = UPG_EXPR_NULLABLE});
@@ -100,7 +100,8 @@ upg_status upg_exprs_copy(struct upg_exprs *copy, const struct upg_exprs *x, upg
 {
     void *nodes = NULL, *lists = NULL, *sets = NULL;
 
-    *copy = (struct upg_exprs){.max_nodes = x->max_nodes, .failed = x->failed};
+    *copy = (struct upg_exprs){
+        .max_nodes = x->max_nodes, .work_left = UPG_EXPR_MAX_WORK, .failed = x->failed};
     if (copy_array(&nodes, x->nodes, x->n_nodes, sizeof *x->nodes) &&
         copy_array(&lists, x->lists, x->n_lists, sizeof *x->lists) &&
         copy_array(&sets, x->sets, x->n_sets, sizeof *x->sets) &&
@@ -355,6 +356,91 @@ static void merge_sets(struct upg_exprs *x, enum upg_expr_kind kind, size_t base
     push(x, upg_expr_set(x, &merged)); /* there was room for it */
 }
 
+/* An operand of OR that begins with a counted repetition: body{min,max} rest. */
+struct counted {
+    upg_expr body, rest, whole;
+    uint32_t min, max;
+};
+
+static bool read_counted(const struct upg_exprs *x, upg_expr e, struct counted *counted)
+{
+    const struct upg_expr_node *node = &x->nodes[e];
+    const struct upg_expr_node *first = node;
+
+    counted->rest = UPG_EXPR_EPSILON;
+    counted->whole = e;
+    if (node->kind == UPG_EXPR_KIND_CONCAT) {
+        counted->rest = node->b;
+        first = &x->nodes[node->a];
+    }
+    counted->body = first->a;
+    counted->min = first->b;
+    counted->max = first->c;
+    return first->kind == UPG_EXPR_KIND_REPEAT;
+}
+
+static int compare_counted(const void *p, const void *q)
+{
+    const struct counted *a = p, *b = q;
+
+    if (a->body != b->body)
+        return a->body < b->body ? -1 : 1;
+    if (a->rest != b->rest)
+        return a->rest < b->rest ? -1 : 1;
+    if (a->min != b->min)
+        return a->min < b->min ? -1 : 1;
+    return a->max < b->max ? -1 : a->max > b->max;
+}
+
+/* Replace neighbours of list[n], which is sorted, by one where their counts meet: a{2}b | a{3,5}b is
+ * a{2,5}b.  Otherwise a repetition that may begin anywhere would have an operand for each beginning.
+ * Pushes what is left. */
+static void push_merged(struct upg_exprs *x, const struct counted *list, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        struct counted run = list[i];
+        size_t k = i + 1;
+
+        for (; k < n && list[k].body == run.body && list[k].rest == run.rest &&
+               (run.max == UPG_EXPR_UNBOUNDED || list[k].min <= run.max + 1);
+             k++)
+            run.max = list[k].max > run.max ? list[k].max : run.max;
+        push(x, k == i + 1
+                    ? run.whole
+                    : upg_expr_concat(x, upg_expr_repeat(x, run.body, run.min, run.max), run.rest));
+        i = k;
+    }
+}
+
+/* Merge the counted repetitions of scratch[base ..]. */
+static void merge_counted(struct upg_exprs *x, size_t base)
+{
+    struct counted one, few[32], *list = few;
+    size_t n = 0, n_kept = base;
+
+    for (size_t i = base; i < x->n_scratch; i++)
+        n += read_counted(x, x->scratch[i], &one);
+    if (n < 2)
+        return;
+    if (n > 32)
+        list = malloc(n * sizeof *list);
+    if (!list) {
+        fail_expr(x, UPG_ERR_MEMORY);
+        return;
+    }
+    n = 0;
+    for (size_t i = base; i < x->n_scratch; i++)
+        if (read_counted(x, x->scratch[i], &list[n]))
+            n++;
+        else
+            x->scratch[n_kept++] = x->scratch[i];
+    x->n_scratch = n_kept;
+    qsort(list, n, sizeof *list, compare_counted);
+    push_merged(x, list, n);
+    if (list != few)
+        free(list);
+}
+
 upg_expr upg_expr_or(struct upg_exprs *x, const upg_expr *list, size_t n)
 {
     const size_t base = x->n_scratch;
@@ -370,6 +456,7 @@ upg_expr upg_expr_or(struct upg_exprs *x, const upg_expr *list, size_t n)
             goto failed;
     }
     merge_sets(x, UPG_EXPR_KIND_OR, base);
+    merge_counted(x, base);
     for (size_t i = base; i < x->n_scratch; i++) {
         const upg_expr e = x->scratch[i];
 
@@ -503,10 +590,18 @@ upg_expr upg_expr_repeat(struct upg_exprs *x, upg_expr a, uint32_t min, uint32_t
                          .c = max});
 }
 
-upg_expr upg_expr_remainder(struct upg_exprs *x, uint32_t modulus, uint32_t remainder)
+upg_expr upg_expr_remainder(struct upg_exprs *x, uint32_t modulus, uint32_t remainder,
+                            uint32_t places)
 {
-    return intern(x, (struct upg_expr_node){.kind = UPG_EXPR_KIND_REMAINDER,
-                                            .flags = remainder == 0 ? UPG_EXPR_NULLABLE : 0,
-                                            .a = modulus,
-                                            .b = remainder});
+    uint64_t scaled = remainder;
+
+    for (uint32_t i = 0; i < places % UPG_EXPR_BEHIND_POINT; i++) /* the digits left out are 0 */
+        scaled = scaled * 10 % modulus;
+    return intern(x,
+                  (struct upg_expr_node){.kind = UPG_EXPR_KIND_REMAINDER,
+                                         .flags = (uint8_t)((scaled == 0 ? UPG_EXPR_NULLABLE : 0) |
+                                                            (places > 0 ? UPG_EXPR_BOOLEAN : 0)),
+                                         .a = modulus,
+                                         .b = remainder,
+                                         .c = places});
 }

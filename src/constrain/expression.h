@@ -39,7 +39,8 @@ enum upg_expr_kind {
     UPG_EXPR_KIND_AND,      /* all of lists[a .. a + b), sorted */
     UPG_EXPR_KIND_NOT,      /* any bytes but a */
     UPG_EXPR_KIND_REPEAT,   /* b to c times a */
-    UPG_EXPR_KIND_REMAINDER /* decimal digits d so that the number "b d" is a multiple of a */
+    UPG_EXPR_KIND_REMAINDER /* what makes a decimal number whose digits so far leave b a multiple
+                               of a; c: see upg_expr_remainder() */
 };
 
 enum {
@@ -65,8 +66,12 @@ struct upg_exprs {
     size_t node_capacity, list_capacity, set_capacity, scratch_capacity;
     struct upg_id_table node_table, set_table;
     size_t max_nodes;
+    size_t work_left;  /* derivatives of nodes that may still be made; bounds the time */
     upg_status failed; /* UPG_OK, UPG_ERR_MEMORY, or UPG_ERR_UNSUPPORTED: too large */
 };
+
+/* Work for about a second: that of compiling a grammar, or of one step in it. */
+enum { UPG_EXPR_MAX_WORK = 20000000 };
 
 /* On failure nothing is to be cleared. */
 upg_status upg_exprs_init(struct upg_exprs *x, size_t max_nodes, upg_error *err);
@@ -94,9 +99,13 @@ upg_expr upg_expr_optional(struct upg_exprs *x, upg_expr a);
 /* min to max times a; max UPG_EXPR_UNBOUNDED: no end. */
 upg_expr upg_expr_repeat(struct upg_exprs *x, upg_expr a, uint32_t min, uint32_t max);
 
-/* Decimal digits that are a multiple of modulus (1 .. UPG_EXPR_MAX_MODULUS) when they are written
- * behind a number that leaves this remainder. */
-upg_expr upg_expr_remainder(struct upg_exprs *x, uint32_t modulus, uint32_t remainder);
+/* What may be written behind decimal digits so that the number is a multiple of a / 10^n_places, where
+ * modulus is a (1 .. UPG_EXPR_MAX_MODULUS) and the digits so far leave this remainder.
+ *   places  n_places (0 .. UPG_EXPR_MAX_PLACES) in front of the point, which then may come with up to
+ *           n_places digits; with UPG_EXPR_BEHIND_POINT: the digits that may still come */
+enum { UPG_EXPR_MAX_PLACES = 15, UPG_EXPR_BEHIND_POINT = 16 };
+upg_expr upg_expr_remainder(struct upg_exprs *x, uint32_t modulus, uint32_t remainder,
+                            uint32_t places);
 
 static inline const struct upg_expr_node *upg_expr_get(const struct upg_exprs *x, upg_expr e)
 {

@@ -1,8 +1,9 @@
 /* life.c -- is there any text in an expression?
  *
  * Constructors remove the empty language wherever they see it, so without intersection and complement
- * every expression but UPG_EXPR_NONE has a text.  With them, derivatives are searched in depth for
- * one that has.  What is found holds for all expressions on the way, so each is searched only once. */
+ * every expression but UPG_EXPR_NONE has a text.  With them, derivatives are searched in breadth, so
+ * that the shortest text is found, or an expression of which it is known already.  What is found
+ * holds for all expressions on the way there. */
 #include "constrain/grow.h"
 #include "constrain/states.h"
 
@@ -10,20 +11,13 @@
 
 enum { LIFE_SOME = 1, LIFE_NONE = 2, LIFE_VISITED = 3 }; /* VISITED only during a search */
 
-enum { MAX_VISITED = 200000 }; /* expressions of one search; some tenths of a second */
-
-/* A step of the path that the search is on. */
-struct step {
-    upg_expr expr;
-    uint16_t n_labels, next; /* examples[next .. n_labels) are to be followed */
-    uint8_t examples[256];
-};
-
+/* Expressions that were met, in the order in which they were. */
 struct search {
-    struct step *path; /* [n] */
+    struct met {
+        upg_expr expr;
+        uint32_t from; /* met[from] led here */
+    } * met;           /* [n] */
     size_t n, capacity;
-    upg_expr *visited; /* [n_visited] */
-    size_t n_visited, visited_capacity;
 };
 
 static bool reserve_life(struct upg_states *s, upg_expr e)
@@ -53,54 +47,40 @@ static uint8_t known_life(struct upg_states *s, upg_expr e)
     return e < s->n_life ? s->life[e] : 0;
 }
 
-static bool enter(struct upg_states *s, struct search *search, upg_expr e)
+static bool meet(struct upg_states *s, struct search *search, upg_expr e, size_t from)
 {
-    struct step *path = upg_grow(search->path, &search->capacity, search->n + 1, sizeof *path);
-    upg_expr *visited;
-    uint8_t labels[256];
+    struct met *met = upg_grow(search->met, &search->capacity, search->n + 1, sizeof *met);
 
-    if (path)
-        search->path = path;
-    visited = path ? upg_grow(search->visited, &search->visited_capacity, search->n_visited + 1,
-                              sizeof *visited)
-                   : NULL;
-    if (visited)
-        search->visited = visited;
-    if (!visited || !reserve_life(s, e)) {
+    if (met)
+        search->met = met;
+    if (!met || !reserve_life(s, e)) {
         s->exprs.failed = UPG_ERR_MEMORY;
         return false;
     }
-    if (search->n_visited == MAX_VISITED) {
-        s->exprs.failed = UPG_ERR_UNSUPPORTED;
-        return false;
-    }
-    visited[search->n_visited++] = e;
+    met[search->n++] = (struct met){e, (uint32_t)from};
     s->life[e] = LIFE_VISITED;
-    path += search->n++;
-    path->expr = e;
-    path->next = 0;
-    path->n_labels = (uint16_t)upg_expr_partition(&s->exprs, e, labels, path->examples);
     return true;
 }
 
-/* Follow bytes until something with a text is met.  false if there is nothing, or on failure. */
-static bool search_text(struct upg_states *s, struct search *search, upg_expr e)
+/* Follow bytes until something with a text is met; *end is the last expression on the way.  false if
+ * there is nothing, or on failure. */
+static bool search_text(struct upg_states *s, struct search *search, upg_expr e, size_t *end)
 {
-    if (!enter(s, search, e))
-        return false;
-    while (search->n > 0 && s->exprs.failed == UPG_OK) {
-        struct step *top = &search->path[search->n - 1];
-        upg_expr next;
+    meet(s, search, e, 0);
+    for (size_t at = 0; at < search->n && s->exprs.failed == UPG_OK; at++) {
+        uint8_t labels[256], examples[256];
+        const upg_expr expr = search->met[at].expr;
+        const size_t n_labels = upg_expr_partition(&s->exprs, expr, labels, examples);
 
-        if (top->next == top->n_labels) {
-            search->n--;
-            continue;
-        }
-        next = upg_expr_derive(&s->exprs, top->expr, top->examples[top->next++]);
-        switch (known_life(s, next)) {
-        case LIFE_SOME: return s->exprs.failed == UPG_OK;
-        case 0: enter(s, search, next); break;
-        default: break; /* none, or visited already */
+        for (size_t i = 0; i < n_labels && s->exprs.failed == UPG_OK; i++) {
+            const upg_expr next = upg_expr_derive(&s->exprs, expr, examples[i]);
+            const uint8_t life = known_life(s, next);
+
+            *end = at;
+            if (life == LIFE_SOME)
+                return s->exprs.failed == UPG_OK;
+            if (life == 0)
+                meet(s, search, next, at);
         }
     }
     return false;
@@ -110,20 +90,21 @@ bool upg_expr_has_text(struct upg_states *s, upg_expr e)
 {
     struct search search = {0};
     uint8_t life = known_life(s, e);
+    size_t end = 0;
 
-    if (life == 0) {
-        const bool found = search_text(s, &search, e);
-        const bool failed = s->exprs.failed != UPG_OK;
-
-        /* A search that found nothing has seen all that its expressions lead to.  One that found a
-         * text knows it of its path; of the others only that it did not see one yet. */
-        for (size_t i = 0; i < search.n_visited; i++)
-            s->life[search.visited[i]] = found || failed ? 0 : LIFE_NONE;
-        for (size_t i = 0; i < search.n && found; i++)
-            s->life[search.path[i].expr] = LIFE_SOME;
-        free(search.path);
-        free(search.visited);
-        life = found ? LIFE_SOME : LIFE_NONE;
+    if (life != 0)
+        return life == LIFE_SOME;
+    if (search_text(s, &search, e, &end)) { /* nothing more is known of those beside the way */
+        life = LIFE_SOME;
+        for (size_t i = 0; i < search.n; i++)
+            s->life[search.met[i].expr] = 0;
+        for (; end > 0; end = search.met[end].from)
+            s->life[search.met[end].expr] = LIFE_SOME;
+        s->life[e] = LIFE_SOME;
+    } else { /* all that these lead to was seen */
+        for (size_t i = 0; i < search.n; i++)
+            s->life[search.met[i].expr] = s->exprs.failed == UPG_OK ? LIFE_NONE : 0;
     }
+    free(search.met);
     return life == LIFE_SOME;
 }
