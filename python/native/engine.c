@@ -102,29 +102,38 @@ static void engine_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+int engine_options_read(PyObject *args, PyObject *keywords, PyObject **model,
+                        upg_engine_options *options)
 {
     static char *names[] = {"model",   "threads", "context", "cache_tokens",
                             "kv_type", "compute", "tier",    NULL};
-    PyObject *model;
     Py_ssize_t threads, context, cache_tokens;
     int kv_type, compute;
+
+    upg_engine_options_defaults(options);
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!nnniiz:Engine", names, native_types.model,
+                                     model, &threads, &context, &cache_tokens, &kv_type, &compute,
+                                     &options->cpu_tier))
+        return -1;
+    options->n_threads = (size_t)threads;
+    options->context = (size_t)context;
+    options->cache_tokens = (size_t)cache_tokens;
+    options->kv_type = (upg_kv_type)kv_type;
+    options->compute = (upg_compute)compute;
+    return 0;
+}
+
+static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *model;
     upg_engine_options options;
     EngineObject *self;
     struct call call = {0};
     upg_error err;
     upg_status status;
 
-    upg_engine_options_defaults(&options);
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!nnniiz:Engine", names, native_types.model,
-                                     &model, &threads, &context, &cache_tokens, &kv_type, &compute,
-                                     &options.cpu_tier))
+    if (engine_options_read(args, keywords, &model, &options) < 0)
         return NULL;
-    options.n_threads = (size_t)threads;
-    options.context = (size_t)context;
-    options.cache_tokens = (size_t)cache_tokens;
-    options.kv_type = (upg_kv_type)kv_type;
-    options.compute = (upg_compute)compute;
     self = (EngineObject *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;

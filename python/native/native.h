@@ -49,11 +49,28 @@ typedef struct {
     Py_ssize_t shape[2], strides[2];
 } RowsObject;
 
+/* How an answer is drawn and where it ends.  Clear after use; borrows from the tuple it was read from. */
+struct choices {
+    upg_sampling sampling; /* its logit_bias points to bias */
+    upg_logit_bias *bias;
+    size_t n_bias;
+    const char **stop;
+    size_t n_stop;
+    size_t max_tokens;
+    int ignore_stop_ids;
+};
+
+/* From a tuple (max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty,
+ * frequency_penalty, seed, {id: bias}, (stop, ...), ignore_stop_ids); -1 with an exception. */
+int choices_read(struct choices *choices, PyObject *tuple);
+void choices_clear(struct choices *choices);
+
 /* Types, made when the module is imported. */
 extern PyType_Spec model_spec, tokenizer_spec, engine_spec, sequence_spec, rows_spec;
+extern PyType_Spec scheduler_spec, request_spec;
 
 struct native_types {
-    PyTypeObject *model, *tokenizer, *engine, *sequence, *rows;
+    PyTypeObject *model, *tokenizer, *engine, *sequence, *rows, *scheduler, *request;
     PyObject *errors; /* tuple of exception classes, index is the upg_status */
 };
 extern struct native_types native_types;
@@ -84,6 +101,11 @@ int call_progress(void *call, const char *stage, uint64_t done, uint64_t total);
 int call_text(void *call, const char *text, size_t n_bytes);
 
 /* ---- Engine ---- */
+
+/* Read the arguments that engines and schedulers have in common: model, threads, context,
+ * cache_tokens, kv_type, compute, tier; -1 with an exception. */
+int engine_options_read(PyObject *args, PyObject *keywords, PyObject **model,
+                        upg_engine_options *options);
 
 /* Take the engine for this thread, waiting for others; Ctrl-C ends the wait.  -1 with an exception
  * if this thread has it already (a callback calls back) or if the process was forked since. */

@@ -164,47 +164,6 @@ static PyObject *sequence_append(PyObject *object, PyObject *args)
     return (PyObject *)rows;
 }
 
-/* What a call of generate() asks for; clear after use. */
-struct request {
-    upg_generate_options options;
-    upg_logit_bias *bias;
-    const char **stop;
-};
-
-static void request_clear(struct request *request)
-{
-    PyMem_Free(request->bias);
-    PyMem_Free((void *)request->stop);
-}
-
-static int read_bias(struct request *request, PyObject *dict)
-{
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    size_t n = 0;
-
-    request->bias = PyMem_Calloc((size_t)PyDict_Size(dict) + 1, sizeof *request->bias);
-    if (!request->bias) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    while (PyDict_Next(dict, &position, &key, &value)) {
-        const long id = PyLong_AsLong(key);
-        const double bias = PyFloat_AsDouble(value);
-
-        if (PyErr_Occurred())
-            return -1;
-        if (id < 0 || id > INT32_MAX) {
-            PyErr_Format(PyExc_ValueError, "logit_bias: %ld is no token id", id);
-            return -1;
-        }
-        request->bias[n++] = (upg_logit_bias){.id = (int32_t)id, .bias = (float)bias};
-    }
-    request->options.sampling.logit_bias = request->bias;
-    request->options.sampling.n_logit_bias = n;
-    return 0;
-}
-
 static PyObject *generation_tuple(const upg_generation *g)
 {
     return Py_BuildValue("NNindd",
@@ -213,63 +172,43 @@ static PyObject *generation_tuple(const upg_generation *g)
                          g->prompt_seconds, g->generation_seconds);
 }
 
-static PyObject *sequence_generate(PyObject *object, PyObject *args, PyObject *keywords)
+/* generate(ids, choices, on_text, progress) */
+static PyObject *sequence_generate(PyObject *object, PyObject *args)
 {
-    static char *names[] = {"ids",
-                            "max_tokens",
-                            "temperature",
-                            "top_k",
-                            "top_p",
-                            "min_p",
-                            "repetition_penalty",
-                            "presence_penalty",
-                            "frequency_penalty",
-                            "seed",
-                            "logit_bias",
-                            "stop",
-                            "ignore_stop_ids",
-                            "on_text",
-                            "progress",
-                            NULL};
     SequenceObject *self = (SequenceObject *)object;
-    struct request request = {0};
-    upg_sampling *s = &request.options.sampling;
+    struct choices choices;
+    upg_generate_options options;
     upg_generation generation = {0};
     struct call call = {0};
     const char *bytes;
-    Py_ssize_t n_bytes, max_tokens;
-    unsigned long long seed;
-    PyObject *bias, *stop, *on_text, *progress, *result = NULL;
+    Py_ssize_t n_bytes;
+    PyObject *tuple, *on_text, *progress, *result = NULL;
     const int32_t *ids;
     size_t n;
     upg_error err;
     upg_status status;
 
-    upg_generate_options_defaults(&request.options);
-    if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "y#nfifffffKO!O!pOO:generate", names, &bytes, &n_bytes, &max_tokens,
-            &s->temperature, &s->top_k, &s->top_p, &s->min_p, &s->repetition_penalty,
-            &s->presence_penalty, &s->frequency_penalty, &seed, &PyDict_Type, &bias, &PyTuple_Type,
-            &stop, &request.options.ignore_stop_ids, &on_text, &progress) ||
+    if (!PyArg_ParseTuple(args, "y#O!OO:generate", &bytes, &n_bytes, &PyTuple_Type, &tuple,
+                          &on_text, &progress) ||
         ids_of_bytes(bytes, n_bytes, &ids, &n) < 0 || callback_or_null(&on_text, "on_text") < 0 ||
-        callback_or_null(&progress, "progress") < 0)
+        callback_or_null(&progress, "progress") < 0 || choices_read(&choices, tuple) < 0)
         return NULL;
-    if (read_bias(&request, bias) < 0 || !(request.stop = c_strings(stop)))
-        goto done;
-    request.options.stop = request.stop;
-    request.options.n_stop = (size_t)PyTuple_Size(stop);
-    s->seed = seed;
     call.on_text = on_text;
     call.progress = progress;
-    request.options.max_tokens = (size_t)max_tokens;
-    request.options.on_text = call_text;
-    request.options.on_text_context = &call;
-    request.options.progress = call_progress;
-    request.options.progress_context = &call;
+    upg_generate_options_defaults(&options);
+    options.sampling = choices.sampling;
+    options.max_tokens = choices.max_tokens;
+    options.stop = choices.stop;
+    options.n_stop = choices.n_stop;
+    options.ignore_stop_ids = choices.ignore_stop_ids;
+    options.on_text = call_text;
+    options.on_text_context = &call;
+    options.progress = call_progress;
+    options.progress_context = &call;
     if (engine_enter(self->engine) < 0)
         goto done;
     call_begin(&call);
-    status = upg_generate(self->sequence, ids, n, &request.options, &generation, &err);
+    status = upg_generate(self->sequence, ids, n, &options, &generation, &err);
     call_end(&call);
     engine_leave(self->engine);
     if (status != UPG_OK)
@@ -278,7 +217,7 @@ static PyObject *sequence_generate(PyObject *object, PyObject *args, PyObject *k
         result = generation_tuple(&generation);
 done:
     upg_generation_clear(&generation);
-    request_clear(&request);
+    choices_clear(&choices);
     return result;
 }
 
@@ -288,8 +227,9 @@ static PyMethodDef sequence_methods[] = {
     {"fork", sequence_fork, METH_NOARGS, "A copy that shares what is computed."},
     {"n_tokens", sequence_n_tokens, METH_NOARGS, "Number of tokens."},
     {"truncate", sequence_truncate, METH_VARARGS, "truncate(n): forget tokens from n on."},
-    {"generate", (PyCFunction)(void (*)(void))sequence_generate, METH_VARARGS | METH_KEYWORDS,
-     "Append ids and generate; (text, ids, finish, n_prompt, prompt_seconds, seconds)."},
+    {"generate", sequence_generate, METH_VARARGS,
+     "generate(ids, choices, on_text, progress): (text, ids, finish, n_prompt, prompt_seconds, "
+     "generation_seconds)."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -11,7 +11,7 @@ from ._convert import GenerateOptions
 from .errors import (ArgumentError, BusyError, CancelledError, ClosedError, ContextError, Error, FileError,
                      FormatError, InternalError, OutOfMemoryError, SpaceError, UnsupportedError)
 from .files import compress, evaluate, export, synth, verify
-from .generation import Generation, Stream
+from .generation import AsyncStream, Generation, Stream, TokenLogprob
 from .model import Model, ModelInfo, TensorInfo
 from .session import Session
 from .tokenizer import Tokenizer
@@ -19,7 +19,7 @@ from .tokenizer import Tokenizer
 __version__ = _native.version()
 
 __all__ = [
-    "ArgumentError", "BusyError", "CancelledError", "ClosedError", "ContextError", "Error", "FileError", "FormatError",
+    "ArgumentError", "AsyncStream", "BusyError", "CancelledError", "ClosedError", "ContextError", "Error", "FileError", "FormatError",
     "GenerateOptions", "Generation", "InternalError", "Model", "ModelInfo", "OutOfMemoryError", "Session", "SpaceError",
-    "Stream", "TensorInfo", "Tokenizer", "UnsupportedError", "compress", "evaluate", "export", "synth", "verify",
+    "Stream", "TensorInfo", "TokenLogprob", "Tokenizer", "UnsupportedError", "compress", "evaluate", "export", "synth", "verify",
 ]

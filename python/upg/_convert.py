@@ -6,17 +6,13 @@ import operator
 import os
 import secrets
 from array import array
-from typing import Mapping, Sequence
+from typing import Mapping, NamedTuple, Sequence, TypedDict
 
 from .errors import ArgumentError
 
-try:
-    from typing import TypedDict
-except ImportError:  # pragma: no cover, Python 3.7
-    TypedDict = dict
-
 GREATEST_SIZE = 2**31 - 1  # of tokens and threads: more than any machine holds, and no overflow below
 GREATEST_SEED = 2**64 - 1
+GREATEST_LOGPROBS = 20
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -34,6 +30,7 @@ class GenerateOptions(TypedDict, total=False):
     logit_bias           {id: bias}: added to the logits of these tokens; -inf bans one
     stop                 text or texts that end the answer, which does not include them
     seed                 0 .. 2**64 - 1: the same seed gives the same text; default: random, see Generation.seed
+    logprobs             0 .. 20: Generation.logprobs tells the log-probability of each token and of so many others
     ignore_stop_ids      True: go on after the model's end-of-text tokens (for measurements)
     """
     max_tokens: int
@@ -48,14 +45,15 @@ class GenerateOptions(TypedDict, total=False):
     logit_bias: Mapping[int, float]
     stop: str | Sequence[str]
     seed: int
+    logprobs: int | None
     ignore_stop_ids: bool
 
 
 DEFAULTS = {
     "max_tokens": 0, "temperature": 0.7, "top_k": 0, "top_p": 0.9, "min_p": 0.0, "repetition_penalty": 1.0,
-    "presence_penalty": 0.0, "frequency_penalty": 0.0, "logit_bias": {}, "stop": (), "seed": None,
-    "ignore_stop_ids": False,
-}
+    "presence_penalty": 0.0, "frequency_penalty": 0.0, "seed": None, "logit_bias": {}, "stop": (),
+    "ignore_stop_ids": False, "logprobs": None,
+}  # the order is that of the extension module
 
 
 def count(name, value, greatest=GREATEST_SIZE):
@@ -129,9 +127,15 @@ def refuse_unknown(function, options, known):
             raise TypeError(f"{function}() got an unexpected keyword argument '{name}'{hint}")
 
 
+class Choices(NamedTuple):
+    """GenerateOptions complete and checked."""
+    native: tuple  # what the extension module takes
+    seed: int
+    n_logprobs: int  # alternatives to tell of each token; -1: no log-probabilities
+
+
 def generate_options(function, options):
-    """GenerateOptions complete and checked, as keyword arguments of the extension module.  Ranges of real numbers are
-    checked by the library."""
+    """Choices from keyword arguments.  Ranges of real numbers are checked by the library."""
     refuse_unknown(function, options, [*DEFAULTS, "greedy"])
     made = {**DEFAULTS, **options}
     if made.pop("greedy", False):
@@ -146,4 +150,6 @@ def generate_options(function, options):
     stop = made["stop"]
     stop = (stop,) if isinstance(stop, str) else stop
     made["stop"] = tuple(text_bytes("stop", text) for text in stop or ())
-    return made
+    logprobs = made.pop("logprobs")
+    n_logprobs = -1 if logprobs is None or logprobs is False else count("logprobs", logprobs, GREATEST_LOGPROBS)
+    return Choices(tuple(made.values()), made["seed"], n_logprobs)

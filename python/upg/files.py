@@ -6,7 +6,7 @@ import os
 from typing import Callable, Sequence
 
 from . import _convert, _native
-from .model import EngineOptions, KV_TYPES, Model, new_engine
+from .model import EngineOptions, KV_TYPES, Model, native_options
 
 Path = "str | os.PathLike"
 Progress = Callable[[str, int, int], object]
@@ -64,7 +64,7 @@ def evaluate(model: Model, text: str, *, ref: Model | None = None, ctx: int = 0,
             raise TypeError(f"evaluate() takes models, not {type(each).__name__}")
         options = EngineOptions(each._options.threads, ctx, 0, _convert.choice("kv", kv, KV_TYPES),
                                 each._options.compute)
-        engines.append(new_engine(each._open(), options))
+        engines.append(_native.Engine(*native_options(each._open(), options)))
     return _native.evaluate(
         engine=engines[0], reference=engines[1] if ref is not None else None, text=_convert.text_bytes("text", text),
         context=ctx, stride=_convert.count("stride", stride), max_tokens=_convert.count("max_tokens", max_tokens),

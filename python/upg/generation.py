@@ -1,14 +1,25 @@
-"""What comes out of a model: Generation, and Stream for text as it comes."""
+"""What comes out of a model: Generation, and streams for text as it comes."""
 from __future__ import annotations
 
 import queue
 import threading
 from dataclasses import dataclass
-from typing import Callable, Iterator
+from typing import TYPE_CHECKING, AsyncIterator, Callable, Iterator
 
 from . import _convert
 
+if TYPE_CHECKING:
+    from . import _native
+
 FINISH_REASONS = ("stop", "length", "cancelled")
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """Natural logarithms of the model's own probabilities: of the token, and of the most probable ones, in order, as
+    pairs of id and logprob."""
+    logprob: float
+    top: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
@@ -19,17 +30,21 @@ class Generation:
     ids                 list of the answer's token ids, a final end-of-text token not included
     finish_reason       "stop", "length" or "cancelled"
     prompt_tokens       number of tokens
-    prompt_seconds      time until the first token was drawn
-    generation_seconds  time from there to the end
+    cached_tokens       of these, so many were not computed because an earlier prompt began alike
+    prompt_seconds      until the first token was drawn
+    generation_seconds  from there to the end
     seed                gives the same text again
+    logprobs            a TokenLogprob for each token, if asked for; otherwise None
     """
     text: str
     ids: list[int]
     finish_reason: str
     prompt_tokens: int
+    cached_tokens: int
     prompt_seconds: float
     generation_seconds: float
     seed: int
+    logprobs: list[TokenLogprob] | None = None
 
     @property
     def completion_tokens(self) -> int:
@@ -45,22 +60,41 @@ class Generation:
         return self.text
 
 
-def make_generation(native, seed):
-    """A Generation from the extension module's tuple."""
+def of_sequence(native, seed):
+    """A Generation from the tuple of Sequence.generate()."""
     text, ids, finish, prompt_tokens, prompt_seconds, generation_seconds = native
-    return Generation(text, _convert.id_list(ids), FINISH_REASONS[finish], prompt_tokens, prompt_seconds,
+    return Generation(text, _convert.id_list(ids), FINISH_REASONS[finish], prompt_tokens, 0, prompt_seconds,
                       generation_seconds, seed)
 
 
-class Stream:
-    """An iterator over the text of an answer while it is generated; each piece is whole characters.
+class Request:
+    """A running request of a scheduler, as a source for a Stream."""
 
-    Leaving a `with` block, close() and the garbage collector stop the generation.  result() reads what is left and
-    gives the Generation.  An error of the generation is raised where the next piece would have come.
-    """
+    def __init__(self, native: _native.Request, seed: int):
+        self._native, self._seed = native, seed
+        self.cancel = native.cancel
+
+    def read(self, wait: bool = True) -> str | None:
+        """New text; "" if there is none and wait is False; None at the end."""
+        return self._native.read(wait)
+
+    def result(self) -> Generation:
+        """All of it, after the end."""
+        text, ids, finish, prompt, cached, prompt_seconds, seconds, logprobs, _ = self._native.result()
+        if logprobs is not None:
+            logprobs = [TokenLogprob(logprob, tuple(top)) for logprob, top in logprobs]
+        return Generation(text, _convert.id_list(ids), FINISH_REASONS[finish], prompt, cached, prompt_seconds, seconds,
+                          self._seed, logprobs)
+
+    def embedding(self) -> bytes:
+        """float32 numbers, after the end."""
+        return self._native.result()[-1]
+
+
+class ThreadSource:
+    """A call that generates, in a thread of its own, as a source for a Stream."""
 
     def __init__(self, generate: Callable[[Callable[[str], bool]], Generation]):
-        """`generate(on_text)` does the work in a thread of its own; on_text(piece) returns True to stop."""
         pieces: queue.SimpleQueue = queue.SimpleQueue()
         stop = threading.Event()
 
@@ -74,11 +108,37 @@ class Stream:
             except BaseException as error:  # whatever it is belongs to the reader
                 pieces.put(error)
 
-        self._pieces, self._stop = pieces, stop
-        self._result: Generation | None = None
+        self._pieces, self._stop, self._end = pieces, stop, None
+        threading.Thread(target=work, name="upg-stream", daemon=True).start()
+
+    def cancel(self):
+        self._stop.set()
+
+    def read(self):
+        """The next piece of text; None at the end."""
+        piece = self._pieces.get()
+        if isinstance(piece, str):
+            return piece
+        self._end = piece
+        return None
+
+    def result(self):
+        if isinstance(self._end, BaseException):
+            raise self._end
+        return self._end
+
+
+class Stream:
+    """An iterator over the text of an answer while it is generated; each piece is whole characters.
+
+    Leaving a `with` block, close() and the garbage collector stop the generation.  result() reads what is left and
+    gives the Generation.  An error of the generation is raised where the next piece would have come.
+    """
+
+    def __init__(self, source):
+        self._source = source
         self._finished = False
-        self._thread = threading.Thread(target=work, name="upg-stream", daemon=True)
-        self._thread.start()
+        self._result: Generation | None = None
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -87,17 +147,15 @@ class Stream:
         if self._finished:
             raise StopIteration
         try:
-            piece = self._pieces.get()
+            piece = self._source.read()
         except BaseException:  # Ctrl-C
-            self._stop.set()
+            self.close()
             raise
-        if isinstance(piece, str):
-            return piece
-        self._finished = True
-        if isinstance(piece, BaseException):
-            raise piece
-        self._result = piece
-        raise StopIteration
+        if piece is None:
+            self._finished = True
+            self._result = self._source.result()
+            raise StopIteration
+        return piece
 
     def result(self) -> Generation:
         """Read the rest and return the whole answer."""
@@ -108,10 +166,9 @@ class Stream:
         return self._result
 
     def close(self) -> None:
-        """Stop generating and wait until the model is free."""
-        self._stop.set()
+        """Stop generating."""
         self._finished = True
-        self._thread.join()
+        self._source.cancel()
 
     def __enter__(self) -> Stream:
         return self
@@ -120,5 +177,54 @@ class Stream:
         self.close()
 
     def __del__(self):
-        if hasattr(self, "_stop"):
-            self._stop.set()
+        if hasattr(self, "_source"):
+            self._source.cancel()
+
+
+class AsyncStream:
+    """A Stream for `async for`, `async with` and `await stream.result()`; use it in the event loop that it came from."""
+
+    def __init__(self, request: Request, hub):
+        self._request, self._hub = request, hub
+        self._finished = False
+        self._result: Generation | None = None
+        hub.add(request)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        if self._finished:
+            raise StopAsyncIteration
+        try:
+            while (piece := self._request.read(wait=False)) == "":
+                await self._hub.wait(self._request)
+        except BaseException:  # the task was cancelled
+            self.close()
+            raise
+        if piece is None:
+            self._finished = True
+            self._hub.remove(self._request)
+            self._result = self._request.result()
+            raise StopAsyncIteration
+        return piece
+
+    async def result(self) -> Generation:
+        """Read the rest and return the whole answer."""
+        async for _ in self:
+            pass
+        if self._result is None:
+            raise RuntimeError("the stream was closed or failed before it had a result")
+        return self._result
+
+    def close(self) -> None:
+        """Stop generating."""
+        self._finished = True
+        self._request.cancel()
+        self._hub.remove(self._request)
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(self, *exception) -> None:
+        self.close()

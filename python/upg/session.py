@@ -4,8 +4,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable, Sequence
 
 from . import _convert, _native
-from .errors import ClosedError
-from .generation import Generation, Stream, make_generation
+from .errors import ClosedError, UnsupportedError
+from .generation import Generation, Stream, ThreadSource, of_sequence
 
 if TYPE_CHECKING:
     import numpy
@@ -59,9 +59,15 @@ class Session:
         """Append a prompt (nothing: go on from here) and generate; options: upg.GenerateOptions.  The session then
         holds prompt and answer."""
         native = self._open()
-        made = _convert.generate_options("generate", options)
+        choices = _convert.generate_options("generate", options)
+        if choices.n_logprobs >= 0:
+            raise UnsupportedError("logprobs: a session has none; use Model.generate(), or logits of append()")
         ids = prompt_ids(prompt, self._tokenizer, parse_special)
-        return run(native, ids, made, stream, progress)
+
+        def generate(on_text):
+            return of_sequence(native.generate(ids, choices.native, on_text, progress), choices.seed)
+
+        return Stream(ThreadSource(generate)) if stream else generate(None)
 
     def close(self) -> None:
         """Give the cache back.  May be called twice; every other method fails afterwards."""
@@ -72,14 +78,6 @@ class Session:
 
     def __exit__(self, *exception) -> None:
         self.close()
-
-
-def run(sequence, ids, options, stream, progress=None):
-    """Generate with a native sequence."""
-    def generate(on_text):
-        return make_generation(sequence.generate(ids, on_text=on_text, progress=progress, **options), options["seed"])
-
-    return Stream(generate) if stream else generate(None)
 
 
 def prompt_ids(prompt, tokenizer, parse_special=False):

@@ -14,6 +14,7 @@ import upg
 from upg import _native
 
 HUGE = 10**30
+CHOICES = (0, 0.0, 0, 1.0, 0.0, 1.0, 0.0, 0.0, 1, {}, (), False)
 
 
 def run_python(package_path, code, **keywords):
@@ -40,7 +41,7 @@ def test_ids_outside_of_the_vocabulary(model, ids):
 @pytest.mark.parametrize("option, value", [
     ("max_tokens", HUGE), ("max_tokens", -1), ("top_k", HUGE), ("top_k", -1), ("seed", HUGE), ("seed", -1),
     ("temperature", float("nan")), ("temperature", float("inf")), ("top_p", 0), ("top_p", 2), ("min_p", -1),
-    ("repetition_penalty", 0), ("presence_penalty", 3), ("frequency_penalty", -3), ("logit_bias", {-1: 1}),
+    ("repetition_penalty", 0), ("presence_penalty", 3), ("frequency_penalty", -3), ("logit_bias", {-1: 1}), ("logprobs", 21), ("logprobs", -1),
     ("logit_bias", {HUGE: 1}), ("logit_bias", {9999: 1}), ("logit_bias", {1: float("nan")})])
 def test_options_out_of_range(model, option, value):
     with pytest.raises(upg.ArgumentError, match=option.split("_")[0]):
@@ -48,7 +49,7 @@ def test_options_out_of_range(model, option, value):
 
 
 @pytest.mark.parametrize("option, value", [
-    ("max_tokens", "3"), ("max_tokens", 1.5), ("temperature", "hot"), ("top_k", None.__class__), ("seed", 1.5),
+    ("max_tokens", "3"), ("max_tokens", 1.5), ("temperature", "hot"), ("top_k", int), ("logprobs", 1.5), ("seed", 1.5),
     ("logit_bias", [1]), ("logit_bias", {"a": 1}), ("stop", 5), ("stop", [5]), ("temprature", 1)])
 def test_options_of_a_wrong_type(model, option, value):
     with pytest.raises(TypeError):
@@ -109,19 +110,24 @@ def test_closed_objects():
 
 
 def test_native_objects_cannot_be_made_wrongly():
+    scheduler = _native.Scheduler(_native.Model(), 1, 0, 0, 0, 0, None)
     for make in (_native.Rows, _native.Sequence, _native.Engine, lambda: _native.Sequence(5),
                  lambda: _native.Engine(_native.Model(), -1, -1, -1, 77, 77, "no"), lambda: _native.Model(5),
-                 lambda: _native.Tokenizer(5), lambda: _native.main(5), lambda: _native.main((5,))):
-        with pytest.raises((TypeError, ValueError, MemoryError, upg.Error)):
+                 lambda: _native.Tokenizer(5), _native.Request, lambda: _native.Scheduler(5),
+                 lambda: scheduler.submit(0, b'abcd', (), 0, -1), lambda: scheduler.submit(0, b'a', CHOICES, 0, -1),
+                 lambda: scheduler.submit(77, b'abcd', CHOICES, 0, -1), lambda: scheduler.submit(0, b'', CHOICES, 99, -1),
+                 lambda: scheduler.submit(0, b'\0' * 4, CHOICES, 0, -1).result(), lambda: _native.main(5), lambda: _native.main((5,))):
+        with pytest.raises((TypeError, ValueError, RuntimeError, MemoryError, upg.Error)):
             make()
 
 
 def test_a_callback_cannot_use_its_engine(model):
+    session = model.session()
     with pytest.raises(RuntimeError, match="callback"):
-        model.generate([1] * 10, progress=lambda *event: model.generate("a"))
+        session.append([1] * 10, progress=lambda *event: model.logits("a"))
     with pytest.raises(ZeroDivisionError):
-        model.generate([1] * 10, progress=lambda *event: 1 / 0)
-    assert model.generate("a", max_tokens=1).completion_tokens == 1
+        session.generate([1] * 10, progress=lambda *event: 1 / 0)
+    assert session.generate("a", max_tokens=1).completion_tokens == 1
 
 
 def test_threads_share_a_model(model):
@@ -142,21 +148,32 @@ def test_threads_share_a_model(model):
 
 def test_other_threads_run_meanwhile(model):
     """The interpreter's lock is free while the model computes."""
-    stream = model.generate([1] * 2000, max_tokens=1, stream=True)
-    turns = 0
-    while stream._thread.is_alive():
-        turns += 1
-        time.sleep(0.001)
-    stream.result()
-    assert turns > 10
+    turns = []
+    running = threading.Event()
+    running.set()
+
+    def count():
+        while running.is_set():
+            turns.append(time.sleep(0.001))
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    for compute in (lambda: model.logits([1] * 1000, last=1), lambda: model.generate([1] * 1000, max_tokens=1)):
+        before = len(turns)
+        compute()
+        assert len(turns) - before > 5
+    running.clear()
+    counter.join()
 
 
 def test_a_model_closed_by_another_thread_finishes_its_call():
     model = upg.Model.open(threads=1)
-    stream = model.generate("Once upon", max_tokens=100, stream=True, ignore_stop_ids=True)
-    next(stream)
+    streams = [source.generate("Once upon", max_tokens=100, stream=True, ignore_stop_ids=True)
+               for source in (model, model.session())]
+    for stream in streams:
+        next(stream)
     model.close()
-    assert stream.result().completion_tokens == 100
+    assert [stream.result().completion_tokens for stream in streams] == [100, 100]
 
 
 def test_after_fork_the_child_has_its_own_engine(package_path):
@@ -165,16 +182,18 @@ def test_after_fork_the_child_has_its_own_engine(package_path):
         model = upg.Model.open(threads=2)
         session = model.session()
         text = model.generate("Once upon", greedy=True, max_tokens=5).text
+        stream = model.generate("Once upon", stream=True)
         child = os.fork()
         if child == 0:
             assert model.generate("Once upon", greedy=True, max_tokens=5).text == text
-            try:
-                session.append("a")
-            except RuntimeError as error:
-                assert "fork" in str(error)
-                del session
-                os._exit(7)
-            os._exit(1)
+            for use in (lambda: session.append("a"), lambda: next(stream)):
+                try:
+                    use()
+                    os._exit(1)
+                except RuntimeError as error:
+                    assert "fork" in str(error)
+            del session, stream
+            os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         session.append("a")
         print(text)
@@ -184,12 +203,15 @@ def test_after_fork_the_child_has_its_own_engine(package_path):
 
 
 @pytest.mark.parametrize("call", ["model.generate('Once', ignore_stop_ids=True)",
-                                  "model.generate('Once', ignore_stop_ids=True, stream=True).result()",
+                                  "model.session().generate('Once', ignore_stop_ids=True)",
+                                  "model.session().generate('Once', ignore_stop_ids=True, stream=True).result()",
+                                  "model.batch(['Once'] * 300, ignore_stop_ids=True)",
+                                  "asyncio.run(model.agenerate('Once', ignore_stop_ids=True))",
                                   "upg.evaluate(model, 'word ' * 100000)",
                                   "upg.compress(source, out, seed=3)"])
 def test_ctrl_c_ends_a_long_call(package_path, folder_model, tmp_path, call):
     code = f"""
-        import sys, upg
+        import asyncio, sys, upg
         model, source, out = upg.Model.open(), {str(folder_model)!r}, {str(tmp_path / "out.upg")!r}
         print("go", flush=True)
         try:

@@ -60,8 +60,8 @@ def test_a_stream_that_is_left_frees_the_model(model):
 
 
 def test_an_error_of_a_stream_comes_to_its_reader(model):
-    stream = model.generate(PROMPT, temperature=-1, stream=True)
-    with pytest.raises(upg.ArgumentError, match="temperature"):
+    stream = model.session().generate(PROMPT, stream=True, progress=lambda *event: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
         next(stream)
 
 
@@ -102,7 +102,26 @@ def test_a_reference_model_computes_the_same(model):
     assert 0 < difference < 0.2
 
 
-def test_progress_of_a_prompt(model):
-    seen = []
-    model.generate([5] * 300, max_tokens=1, progress=lambda *event: seen.append(event))
-    assert seen[-1] == ("prefill", 300, 300) and len(seen) > 1
+def test_logprobs_are_those_of_the_logits(model):
+    answer = model.generate(PROMPT, greedy=True, max_tokens=5, logprobs=3)
+    ids = model.tokenizer.encode(PROMPT)
+    rows = model.logits(ids + answer.ids[:-1], last=5).astype(float)
+    expected = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
+    assert len(answer.logprobs) == 5
+    for id, row, told in zip(answer.ids, expected, answer.logprobs):
+        assert told.logprob == pytest.approx(row[id], abs=0.02) and told.logprob == told.top[0][1]
+        assert [each for each, _ in told.top] == list(np.argsort(-row)[:3])
+    assert model.generate(PROMPT, max_tokens=1).logprobs is None
+    assert model.generate(PROMPT, max_tokens=1, logprobs=0).logprobs[0].top == ()
+
+
+def test_embeddings(model):
+    rows = model.embed(["The cat sleeps.", "A cat is sleeping.", [1, 2, 3]])
+    assert rows.shape == (3, model.info.d_model) and rows.dtype == np.float32
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
+    assert rows[0] @ rows[1] > rows[0] @ rows[2]
+    last = model.embed("The cat sleeps.", pooling="last")
+    assert last.shape == (model.info.d_model,) and not np.allclose(last, rows[0])
+    assert model.embed([]).shape == (0, model.info.d_model)
+    with pytest.raises(upg.ArgumentError, match="pooling"):
+        model.embed("a", pooling="first")

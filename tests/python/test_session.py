@@ -43,6 +43,19 @@ def test_a_session_streams(model):
     assert text == stream.result().text and len(session) == stream.result().prompt_tokens + 8
 
 
+def test_progress_of_a_prompt(model):
+    seen = []
+    session = model.session()
+    session.append([5] * 300, progress=lambda *event: seen.append(event))
+    session.generate([6] * 300, max_tokens=1, progress=lambda *event: seen.append(event))
+    assert seen[-1] == ("prefill", 300, 300) and len(seen) > 2
+
+
+def test_a_session_has_no_logprobs(model):
+    with pytest.raises(upg.UnsupportedError, match="logprobs"):
+        model.session().generate("a", logprobs=1)
+
+
 def test_the_context_is_a_limit():
     with upg.Model.open(threads=1, ctx=32) as model:
         session = model.session()
@@ -73,7 +86,7 @@ def test_sessions_die_in_other_threads(model):
     sessions = [model.session() for _ in range(20)]
     for session in sessions:
         session.append([1, 2, 3])
-    stream = model.generate([1] * 10, max_tokens=50, stream=True, ignore_stop_ids=True)
+    stream = model.session().generate([1] * 10, max_tokens=50, stream=True, ignore_stop_ids=True)
     dropper = threading.Thread(target=sessions.clear)
     dropper.start()
     dropper.join()
