@@ -302,6 +302,23 @@ UPG_API upg_status upg_sequence_truncate(upg_sequence *sequence, size_t n_tokens
 UPG_API upg_status upg_sequence_fork(upg_sequence **copy, const upg_sequence *sequence,
                                      upg_error *err);
 
+/* Save a sequence with what the cache holds of it, so that it can go on later without computing it
+ * again.
+ *
+ *   path  C string; the file appears under this name when it is complete.  It is as large as the
+ *         cache of its tokens (Phi-4 in f16: 0.2 MB a token).
+ *
+ * UPG_ERR_IO, UPG_ERR_SPACE; UPG_ERR_UNSUPPORTED on a GPU. */
+UPG_API upg_status upg_sequence_save(const upg_sequence *sequence, const char *path,
+                                     upg_error *err);
+
+/* A new sequence from a file that upg_sequence_save() wrote.  Every block is checked before it is
+ * used.  UPG_ERR_ARGUMENT if it was saved with another model, cache type or kernel tier;
+ * UPG_ERR_FORMAT if it is damaged; UPG_ERR_CONTEXT; UPG_ERR_MEMORY if the engine's cache has no room;
+ * UPG_ERR_IO; UPG_ERR_UNSUPPORTED on a GPU. */
+UPG_API upg_status upg_sequence_load(upg_sequence **sequence, upg_engine *engine, const char *path,
+                                     upg_error *err);
+
 /* Run n >= 1 tokens through the model; afterwards logits for the last n_logits of them (0 .. n) can
  * be read. progress  called once a chunk; may be NULL UPG_ERR_CONTEXT if the sequence would exceed
  * the engine's context, naming both numbers; UPG_ERR_ARGUMENT if an id is not in the vocabulary;
@@ -632,13 +649,10 @@ typedef struct upg_scheduler_options {
     upg_engine_options engine; /* cache_tokens 0: four times the context */
     size_t max_running;        /* requests in the model at a time, 1 .. 128; 0: 64 */
     size_t max_waiting;        /* requests that wait; 0: 256 */
-    size_t chunk_tokens;    /* prompt tokens of a step while answers are running, 1 .. 256; 0: 64 */
-    int no_speculation;     /* 1: off; otherwise used for each answer while it measures faster */
-    int no_prefix_cache;    /* 1: off */
-    const char *cache_path; /* C string: the prefix cache is read from this file at the start, if it
-                                  is there, belongs to this model and is not damaged, and written to it
-                                  by upg_scheduler_free(); NULL: neither */
-    int always_speculate;   /* 1: with the longest drafts, measured or not (for tests) */
+    size_t chunk_tokens;  /* prompt tokens of a step while answers are running, 1 .. 256; 0: 64 */
+    int no_speculation;   /* 1: off; otherwise used for each answer while it measures faster */
+    int no_prefix_cache;  /* 1: off */
+    int always_speculate; /* 1: with the longest drafts, measured or not (for tests) */
 } upg_scheduler_options;
 
 UPG_API void upg_scheduler_options_defaults(upg_scheduler_options *options);
@@ -674,6 +688,16 @@ UPG_API void upg_scheduler_cancel(upg_scheduler *scheduler, uint64_t number);
 /* Refuse new requests from now on and wait until all have finished; what has not after `seconds` is
  * cancelled.  Not from a callback. */
 UPG_API void upg_scheduler_drain(upg_scheduler *scheduler, double seconds);
+
+/* Save the prefix cache in a file, and take one in: of the same model, cache type and kernel tier,
+ * block by block as far as checksums are right and empty blocks are left.  Only while no request is
+ * there: right after upg_scheduler_new(), or after upg_scheduler_drain(); UPG_ERR_BUSY otherwise.
+ * Other statuses as upg_sequence_save() and upg_sequence_load(); after a failure to load the cache is
+ * as before. */
+UPG_API upg_status upg_scheduler_save_cache(upg_scheduler *scheduler, const char *path,
+                                            upg_error *err);
+UPG_API upg_status upg_scheduler_load_cache(upg_scheduler *scheduler, const char *path,
+                                            upg_error *err);
 
 /* Times in seconds: bucket i counts values up to 0.0001 * 2^i that did not fit bucket i - 1, the last
  * one all others. */
@@ -876,6 +900,31 @@ UPG_API uint64_t upg_machine_n_bytes(const upg_machine *machine);
  * the machine does shows in them. */
 UPG_API double upg_machine_read_gb_per_s(upg_machine *machine);
 UPG_API double upg_machine_int8_tops(upg_machine *machine);
+
+/* What was found out about a kernel of a tier.  Strings live for the call. */
+typedef struct upg_kernel_finding {
+    const char *tier, *kernel;
+    const char *test;    /* what was timed, "k=3, 1 token"; NULL: the comparison with scalar */
+    const char *failure; /* of a comparison: the first difference; NULL: there is none */
+    double rate;         /* of what was timed: "GB/s" of weights or codes, "TOPS", "us" */
+    const char *unit;    /* NULL in a comparison */
+    double fraction;     /* of the limit, measured right before; NaN: none */
+    const char *limit;   /* "bandwidth", "int8", "none" */
+} upg_kernel_finding;
+
+/* Compare every kernel of every tier that this machine has and `machine` allows with its plain form,
+ * on random and extreme data and odd shapes between guard bytes, and time it.
+ *
+ *   n_reps      each time is the median of so many; 0: compare only
+ *   seed        of the data
+ *   on_finding  called for each finding; returns 0 to go on
+ *
+ * A kernel that a tier takes from a lower one is not looked at again.  UPG_ERR_MEMORY,
+ * UPG_ERR_CANCELLED; differences are findings, not failures. */
+UPG_API upg_status upg_measure_kernels(upg_machine *machine, size_t n_reps, uint64_t seed,
+                                       int (*on_finding)(void *context,
+                                                         const upg_kernel_finding *finding),
+                                       void *context, upg_error *err);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What the server borrows: keys and PEM files.  Start from {0}. */
 struct secrets {
@@ -77,8 +78,17 @@ static upg_status open_scheduler(upg_scheduler **scheduler, const struct opened 
     options.max_waiting = (size_t)settings->max_waiting;
     options.no_speculation = settings->no_speculation;
     options.no_prefix_cache = settings->no_prefix_cache;
-    options.cache_path = settings->prefix_cache_file;
     return upg_scheduler_new(scheduler, opened->model, &options, err);
+}
+
+/* A file that is not there yet, or is of no use, is no failure: it is written when the server ends. */
+static void load_prefix_cache(upg_scheduler *scheduler, const char *path)
+{
+    upg_error err;
+
+    if (path && access(path, F_OK) == 0 &&
+        upg_scheduler_load_cache(scheduler, path, &err) != UPG_OK)
+        note("%s; the prefix cache is empty at the start", err.message);
 }
 
 static void fill_options(struct server_options *options, const struct settings *settings,
@@ -148,8 +158,12 @@ upg_status serve_command(const struct settings *settings, upg_error *err)
         status = require_tokenizer(&opened, &tokenizer, err);
     if (status == UPG_OK)
         status = open_scheduler(&scheduler, &opened, settings, err);
-    if (status == UPG_OK)
+    if (status == UPG_OK) {
+        load_prefix_cache(scheduler, settings->prefix_cache_file);
         status = serve(&opened, scheduler, settings, &secrets, err);
+    }
+    if (status == UPG_OK && settings->prefix_cache_file)
+        status = upg_scheduler_save_cache(scheduler, settings->prefix_cache_file, err);
     upg_scheduler_free(scheduler);
     opened_close(&opened);
     secrets_clear(&secrets);

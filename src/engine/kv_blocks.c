@@ -213,6 +213,22 @@ bool upg_kv_blocks_adopt(struct upg_kv_blocks *blocks, struct upg_kv_list *list,
     return true;
 }
 
+bool upg_kv_blocks_restore(struct upg_kv_blocks *blocks, uint32_t *block)
+{
+    const uint32_t end = (uint32_t)blocks->n_blocks, oldest = blocks->newer[end];
+
+    assert(blocks->forget);
+    if (blocks->n_free == blocks->n_idle)
+        return false;
+    *block = blocks->free_list[blocks->n_free - blocks->n_idle - 1];
+    blocks->kept[*block] = true;
+    blocks->newer[*block] = oldest;
+    blocks->older[*block] = end;
+    blocks->older[oldest] = blocks->newer[end] = *block;
+    blocks->n_idle++;
+    return true;
+}
+
 void upg_kv_blocks_substitute(struct upg_kv_blocks *blocks, struct upg_kv_list *list, size_t i,
                               uint32_t kept)
 {

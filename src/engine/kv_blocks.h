@@ -77,6 +77,9 @@ void upg_kv_blocks_keep(struct upg_kv_blocks *blocks, uint32_t block);
 bool upg_kv_blocks_adopt(struct upg_kv_blocks *blocks, struct upg_kv_list *list,
                          const uint32_t *kept, size_t n);
 
+/* An empty block becomes a kept idle one, the oldest of all; false if no block is empty. */
+bool upg_kv_blocks_restore(struct upg_kv_blocks *blocks, uint32_t *block);
+
 /* Put a kept block in the place of the list's full block i, which has the same contents. */
 void upg_kv_blocks_substitute(struct upg_kv_blocks *blocks, struct upg_kv_list *list, size_t i,
                               uint32_t kept);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static uint8_t *block_of(const struct upg_kv_cache *cache, uint32_t block)
+uint8_t *upg_kv_block(const struct upg_kv_cache *cache, uint32_t block)
 {
     return cache->memory + (size_t)block * cache->block_bytes;
 }
@@ -19,7 +19,7 @@ static uint8_t *side_of(const struct upg_kv_cache *cache, uint32_t block, size_t
 {
     const size_t index = 2 * (layer * cache->n_kv_heads + head) + side;
 
-    return block_of(cache, block) + index * cache->side_bytes;
+    return upg_kv_block(cache, block) + index * cache->side_bytes;
 }
 
 /* An F16 side in the open blocks of a list: sides are dealt out to them in order, as many to each
@@ -29,7 +29,7 @@ static uint16_t *open_side(const struct upg_kv_cache *cache, const struct upg_kv
 {
     const size_t index = 2 * (layer * cache->n_kv_heads + head) + side;
     const size_t each = cache->block_bytes / cache->exact_bytes;
-    uint8_t *block = block_of(cache, list->open[index / each]);
+    uint8_t *block = upg_kv_block(cache, list->open[index / each]);
 
     return (uint16_t *)(void *)(block + index % each * cache->exact_bytes);
 }
@@ -123,9 +123,10 @@ upg_status upg_kv_cache_grow(struct upg_kv_cache *cache, struct upg_kv_list *lis
         return UPG_OK;
     }
     for (size_t i = 0; i < copies.n; i++)
-        memcpy(block_of(cache, copies.to[i]), block_of(cache, copies.from[i]), cache->block_bytes);
+        memcpy(upg_kv_block(cache, copies.to[i]), upg_kv_block(cache, copies.from[i]),
+               cache->block_bytes);
     for (size_t i = first_new; i < list->n_blocks; i++)
-        memset(block_of(cache, list->blocks[i]), 0, cache->block_bytes);
+        memset(upg_kv_block(cache, list->blocks[i]), 0, cache->block_bytes);
     return UPG_OK;
 }
 

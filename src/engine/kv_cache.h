@@ -49,6 +49,9 @@ upg_status upg_kv_cache_check_room(const struct upg_kv_cache *cache, const struc
 upg_status upg_kv_cache_grow(struct upg_kv_cache *cache, struct upg_kv_list *list, size_t n_tokens,
                              upg_error *err);
 
+/* All that a block holds, [block_bytes]. */
+uint8_t *upg_kv_block(const struct upg_kv_cache *cache, uint32_t block);
+
 /* The stored form of a block's keys and values, as kv_codes.h has it. */
 const void *upg_kv_keys(const struct upg_kv_cache *cache, uint32_t block, size_t layer,
                         size_t head);

@@ -7,6 +7,7 @@
 #include "engine/prefix_cache.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -44,6 +45,23 @@ static void forget(void *context, uint32_t block)
     while (*at != block)
         at = &cache->entries[*at].next;
     *at = entry->next;
+}
+
+static void insert(struct upg_prefix_cache *cache, uint32_t parent, const int32_t *ids,
+                   uint32_t block)
+{
+    struct upg_prefix_entry *entry = &cache->entries[block];
+    uint32_t *slot = slot_of(cache, parent, ids);
+
+    memcpy(entry->ids, ids, sizeof entry->ids);
+    entry->parent = parent;
+    entry->next = *slot;
+    *slot = block;
+}
+
+static bool is_root(uint32_t parent)
+{
+    return parent == upg_prefix_root(false) || parent == upg_prefix_root(true);
 }
 
 upg_status upg_prefix_cache_init(struct upg_prefix_cache *cache, struct upg_kv_blocks *blocks,
@@ -85,8 +103,6 @@ void upg_prefix_cache_add(struct upg_prefix_cache *cache, uint32_t root, struct 
 {
     const uint32_t block = list->blocks[i], parent = i > 0 ? list->blocks[i - 1] : root;
     const uint32_t same = find(cache, parent, ids + i * UPG_KV_BLOCK);
-    struct upg_prefix_entry *entry = &cache->entries[block];
-    uint32_t *slot;
 
     assert((i + 1) * UPG_KV_BLOCK <= list->n_tokens);
     assert(i == 0 || cache->blocks->kept[parent]);
@@ -95,20 +111,77 @@ void upg_prefix_cache_add(struct upg_prefix_cache *cache, uint32_t root, struct 
             upg_kv_blocks_substitute(cache->blocks, list, i, same);
         return;
     }
-    memcpy(entry->ids, ids + i * UPG_KV_BLOCK, sizeof entry->ids);
-    entry->parent = parent;
-    slot = slot_of(cache, parent, entry->ids);
-    entry->next = *slot;
-    *slot = block;
+    insert(cache, parent, ids + i * UPG_KV_BLOCK, block);
     upg_kv_blocks_keep(cache->blocks, block);
 }
 
-uint32_t upg_prefix_parent(const struct upg_prefix_cache *cache, uint32_t block)
+/* ---- In a file ---------------------------------------------------------------------------------- */
+
+/* Blocks go to the file from the newest to the oldest, so parents first. */
+upg_status upg_prefix_cache_save(const struct upg_prefix_cache *cache, const upg_engine *engine,
+                                 const char *path, upg_error *err)
 {
-    return cache->entries[block].parent;
+    const struct upg_kv_blocks *blocks = cache->blocks;
+    const uint32_t end = (uint32_t)blocks->n_blocks;
+    uint32_t *place = malloc(blocks->n_blocks * sizeof *place); /* of a block in the file */
+    struct upg_cache_writer writer = {.engine = NULL};
+    uint32_t n = 0;
+    upg_status status;
+
+    if (!place)
+        return upg_fail_memory(err, "the places of blocks", blocks->n_blocks * sizeof *place);
+    status = upg_cache_writer_begin(&writer, path, engine, NULL, 0, blocks->n_idle, err);
+    for (uint32_t b = blocks->older[end]; status == UPG_OK && b != end; b = blocks->older[b]) {
+        const struct upg_prefix_entry *entry = &cache->entries[b];
+        const uint32_t parent = is_root(entry->parent) ? entry->parent : place[entry->parent];
+
+        place[b] = n++;
+        status = upg_cache_writer_add(&writer, parent, entry->ids, b, err);
+    }
+    if (status == UPG_OK)
+        status = upg_atomic_file_commit(&writer.file, err);
+    else
+        upg_atomic_file_discard(&writer.file);
+    free(place);
+    return status;
 }
 
-const int32_t *upg_prefix_ids(const struct upg_prefix_cache *cache, uint32_t block)
+/* Take in record i; NONE if it is damaged, its parent is not there, or it has a place already. */
+static uint32_t restore(struct upg_prefix_cache *cache, const upg_engine *engine,
+                        const struct upg_cache_file *file, size_t i, const uint32_t *blocks)
 {
-    return cache->entries[block].ids;
+    struct upg_cache_record record;
+    const uint8_t *bytes;
+    uint32_t parent, block;
+
+    if (!upg_cache_file_record(file, i, &record, &bytes))
+        return NONE;
+    if (!is_root(record.parent) && record.parent >= i)
+        return NONE;
+    parent = is_root(record.parent) ? record.parent : blocks[record.parent];
+    if (parent == NONE || find(cache, parent, record.ids) != NONE ||
+        !upg_kv_blocks_restore(cache->blocks, &block))
+        return NONE;
+    memcpy(upg_kv_block(&engine->cache, block), bytes, engine->cache.block_bytes);
+    insert(cache, parent, record.ids, block);
+    return block;
+}
+
+upg_status upg_prefix_cache_load(struct upg_prefix_cache *cache, const upg_engine *engine,
+                                 const char *path, upg_error *err)
+{
+    struct upg_cache_file file;
+    uint32_t *blocks; /* the records' */
+    upg_status status = upg_cache_file_open(&file, path, engine, err);
+
+    if (status != UPG_OK)
+        return status;
+    blocks = malloc(file.map.n_bytes / sizeof(struct upg_cache_record) * sizeof *blocks + 1);
+    if (!blocks)
+        status = upg_fail_memory(err, "the places of blocks", file.map.n_bytes);
+    for (size_t i = 0; status == UPG_OK && i < file.header.n_blocks; i++)
+        blocks[i] = restore(cache, engine, &file, i, blocks);
+    free(blocks);
+    upg_cache_file_close(&file);
+    return status;
 }

@@ -9,7 +9,7 @@
 #ifndef UPG_ENGINE_PREFIX_CACHE_H
 #define UPG_ENGINE_PREFIX_CACHE_H
 
-#include "engine/kv_blocks.h"
+#include "engine/cache_file.h"
 
 struct upg_prefix_cache {
     struct upg_kv_blocks *blocks;     /* borrowed; its forget callback is this cache's */
@@ -21,7 +21,7 @@ struct upg_prefix_cache {
 /* The parent of first blocks: one for each set of rotary factors. */
 static inline uint32_t upg_prefix_root(bool long_factors)
 {
-    return UINT32_MAX - 1 - long_factors;
+    return long_factors ? UPG_CACHE_FIRST_LONG : UPG_CACHE_FIRST_SHORT;
 }
 
 /* Memory lives in the arena.  UPG_ERR_MEMORY. */
@@ -40,8 +40,14 @@ size_t upg_prefix_cache_find(const struct upg_prefix_cache *cache, uint32_t root
 void upg_prefix_cache_add(struct upg_prefix_cache *cache, uint32_t root, struct upg_kv_list *list,
                           size_t i, const int32_t *ids);
 
-/* The parent of a kept block, and its tokens. */
-uint32_t upg_prefix_parent(const struct upg_prefix_cache *cache, uint32_t block);
-const int32_t *upg_prefix_ids(const struct upg_prefix_cache *cache, uint32_t block);
+/* Write all kept blocks to a file, while no list has any of them.  Statuses as
+ * upg_cache_writer_begin(). */
+upg_status upg_prefix_cache_save(const struct upg_prefix_cache *cache, const upg_engine *engine,
+                                 const char *path, upg_error *err);
+
+/* Keep the blocks of a file as well, as far as there are empty ones; damaged records and those that
+ * follow on them are passed over.  Statuses as upg_cache_file_open(). */
+upg_status upg_prefix_cache_load(struct upg_prefix_cache *cache, const upg_engine *engine,
+                                 const char *path, upg_error *err);
 
 #endif

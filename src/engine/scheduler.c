@@ -51,11 +51,11 @@ static void publish(struct upg_scheduler *s)
 {
     const struct upg_kv_blocks *blocks = &s->engine->cache.blocks;
 
+    pthread_mutex_lock(&s->lock);
     s->stats.n_running = s->running.n;
     s->stats.n_blocks_cached = blocks->n_idle;
     s->stats.n_blocks_used = blocks->n_blocks - blocks->n_free;
     s->stats.n_blocks_evicted = blocks->n_forgotten;
-    pthread_mutex_lock(&s->lock);
     s->published = s->stats;
     s->last_step_end = upg_now_seconds();
     pthread_mutex_unlock(&s->lock);
@@ -381,6 +381,34 @@ void upg_scheduler_drain(upg_scheduler *scheduler, double seconds)
     while (s->n_unfinished > 0)
         pthread_cond_wait(&s->done, &s->lock);
     pthread_mutex_unlock(&s->lock);
+}
+
+/* The thread waits for work, and takes none as long as the lock is held. */
+static upg_status with_cache(struct upg_scheduler *s, const char *path, bool saves, upg_error *err)
+{
+    upg_status status;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->n_unfinished > 0)
+        status = upg_fail(err, UPG_ERR_BUSY, "%s: %zu requests are using the cache", path,
+                          s->n_unfinished);
+    else if (saves)
+        status = upg_prefix_cache_save(&s->prefix, s->engine, path, err);
+    else
+        status = upg_prefix_cache_load(&s->prefix, s->engine, path, err);
+    s->published.n_blocks_cached = s->engine->cache.blocks.n_idle;
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+upg_status upg_scheduler_save_cache(upg_scheduler *scheduler, const char *path, upg_error *err)
+{
+    return with_cache(scheduler, path, true, err);
+}
+
+upg_status upg_scheduler_load_cache(upg_scheduler *scheduler, const char *path, upg_error *err)
+{
+    return with_cache(scheduler, path, false, err);
 }
 
 void upg_scheduler_get_stats(const upg_scheduler *scheduler, upg_scheduler_stats *stats)
