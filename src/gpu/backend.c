@@ -242,7 +242,8 @@ static void add(void *state, struct upg_activation x, struct upg_activation y, s
         .ranges = {to.range, from.range},
         .constants = {d_model, to.begin, (uint32_t)x.stride, from.begin, (uint32_t)y.stride}};
 
-    gpu_step_add(&gpu->step, &command);
+    if (!gpu_add_by_map(gpu, to, (uint32_t)x.stride, from, d_model, (uint32_t)n_rows))
+        gpu_step_add(&gpu->step, &command);
 }
 
 /* ---- Logits ---- */

@@ -16,7 +16,7 @@ upg_status upg_gpu_open(struct upg_gpu **gpu, const char *device, upg_error *err
     if (status == UPG_OK) {
         g->programs =
             (struct gpu_programs){.gpu = &g->device, .tuning = gpu_tuning_of(&g->device.limits)};
-        status = gpu_step_init(&g->step, &g->programs, false, err);
+        status = gpu_step_init(&g->step, &g->programs, err);
     }
     if (status != UPG_OK) {
         upg_gpu_close(g);

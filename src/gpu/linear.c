@@ -5,6 +5,8 @@
  * n_blocks outputs each, so a step of many rows is several passes. */
 #include "gpu/state.h"
 
+#include <string.h>
+
 enum {
     SUMS_BYTES = 128 << 20, /* a pass's sums; at most what lavapipe takes as one range */
     MAX_TILE = 8,           /* rows that a packed program takes at a time */
@@ -41,10 +43,83 @@ static uint64_t align(uint64_t n_bytes)
     return (n_bytes + GPU_ALIGN - 1) / GPU_ALIGN * GPU_ALIGN;
 }
 
-static void quantize(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_place x,
-                     uint32_t x_stride, uint32_t n_rows)
+/* ---- Commands that take over what the command before them does ----
+ *
+ * What norm, gate and attention write is read by the map that follows and by nothing else, so that
+ * the quantization of that map's rows can compute it on the way; and what the maps o and down write
+ * is only added to the residual stream. */
+
+static bool is_same_place(const struct gpu_range *range, uint32_t begin, struct gpu_place place)
 {
-    const struct gpu_command command = {
+    return range->buffer == place.range.buffer && range->offset == place.range.offset &&
+           begin == place.begin;
+}
+
+/* The command that wrote the rows x of this step, if a quantization can do its work. */
+static const struct gpu_command *find_source(const struct upg_gpu *gpu, struct gpu_place x,
+                                             uint32_t n_rows)
+{
+    const struct gpu_command *last = gpu_step_last(&gpu->step);
+
+    if (!last)
+        return NULL;
+    if (last->program == GPU_PROGRAM_norm && last->groups[0] == n_rows &&
+        is_same_place(&last->ranges[1], last->constants[1], x))
+        return last;
+    if (last->program == GPU_PROGRAM_gate && last->groups[1] == n_rows &&
+        is_same_place(&last->ranges[0], last->constants[1], x))
+        return last;
+    if (last->program == GPU_PROGRAM_combine && last->groups[1] == n_rows &&
+        is_same_place(&last->ranges[0], last->constants[0], x))
+        return last;
+    return NULL;
+}
+
+/* Turn the quantization of rows into one of what `source` computes. */
+static void take_over(struct gpu_command *command, const struct gpu_command *source)
+{
+    const uint32_t *c = source->constants;
+
+    command->n_ranges = 6;
+    if (source->program == GPU_PROGRAM_norm) { /* constants as in backend.c, norm() */
+        command->program = GPU_PROGRAM_quantize_norm;
+        command->ranges[0] = source->ranges[0];
+        command->ranges[4] = source->ranges[2];
+        command->ranges[5] = source->ranges[3];
+        memcpy(&command->constants[2], (uint32_t[]){c[3], c[4], c[5], c[6]}, 4 * sizeof *c);
+    } else if (source->program == GPU_PROGRAM_gate) {
+        command->program = GPU_PROGRAM_quantize_gate;
+        command->n_ranges = 4;
+        command->constants[4] = c[0];
+    } else {
+        command->program = GPU_PROGRAM_quantize_combine;
+        command->n_ranges = 5;
+        command->ranges[0] = source->ranges[2];
+        command->ranges[4] = source->ranges[1];
+        memcpy(&command->constants[4], (uint32_t[]){c[2], 0, c[3], c[5]}, 4 * sizeof *c);
+    }
+}
+
+bool gpu_add_by_map(struct upg_gpu *gpu, struct gpu_place x, uint32_t x_stride, struct gpu_place y,
+                    uint32_t n_cols, uint32_t n_rows)
+{
+    struct gpu_command *last = gpu_step_last(&gpu->step);
+
+    if (!last || last->program != GPU_PROGRAM_finish || last->groups[1] != n_rows ||
+        last->constants[0] != n_cols || !is_same_place(&last->ranges[5], last->constants[3], y))
+        return false;
+    last->ranges[5] = x.range;
+    last->constants[3] = x.begin;
+    last->constants[4] = x_stride;
+    last->constants[6] = 1;
+    return true;
+}
+
+/* source: the command to take over, whose result is x; NULL: none. */
+static void quantize(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_place x,
+                     uint32_t x_stride, uint32_t n_rows, const struct gpu_command *source)
+{
+    struct gpu_command command = {
         .program = GPU_PROGRAM_quantize,
         .groups = {part->n_blocks, n_rows, 1},
         .n_ranges = 4,
@@ -52,6 +127,10 @@ static void quantize(struct upg_gpu *gpu, const struct gpu_matrix *part, struct 
                    gpu_whole(&gpu->scratch.scales)},
         .constants = {part->n_cols, part->padded_cols, x.begin, x_stride}};
 
+    if (source) {
+        take_over(&command, source);
+        gpu_step_take_back(&gpu->step);
+    }
     gpu_step_add(&gpu->step, &command);
 }
 
@@ -140,7 +219,8 @@ static void plain_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, st
 
 /* One pass over all packed parts. */
 static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
-                         uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows)
+                         uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows,
+                         const struct gpu_command *source)
 {
     struct gpu_range sums[UPG_MAX_PARTS] = {{0}};
     uint64_t used = 0;
@@ -152,7 +232,7 @@ static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, s
         if (part->type != UPG_TYPE_PACKED)
             continue;
         if (!joined)
-            quantize(gpu, part, x, x_stride, n_rows);
+            quantize(gpu, part, x, x_stride, n_rows, source);
         sums[i] = (struct gpu_range){gpu->scratch.sums.buffer, used, n_rows * sums_bytes_of(part)};
         used += align(sums[i].n_bytes);
         multiply(gpu, part, sums[i], n_rows, joined);
@@ -178,12 +258,17 @@ void gpu_linear_op(void *state, struct upg_activation out, const struct upg_line
     const uint32_t n = (uint32_t)n_rows, pass = pass_rows(gpu, loaded);
     struct gpu_place from = gpu_place_of(gpu, x.rows), to = gpu_place_of(gpu, out.rows);
 
+    bool is_packed = true; /* altogether */
+
+    for (size_t i = 0; i < loaded->n_parts; i++)
+        is_packed = is_packed && loaded->part[i].type == UPG_TYPE_PACKED;
     plain_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride, n);
     if (row_sums_bytes(loaded) == 0)
         return;
     for (uint32_t first = 0; first < n; first += pass) {
         packed_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride,
-                     n - first < pass ? n - first : pass);
+                     n - first < pass ? n - first : pass,
+                     is_packed && n <= pass ? find_source(gpu, from, n) : NULL);
         from.begin += pass * (uint32_t)x.stride;
         to.begin += pass * (uint32_t)out.stride;
     }

@@ -8,13 +8,16 @@
  * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
 #define GPU_PROGRAMS(X)                                                                            \
     X(add)                                                                                         \
-    X(attention_f16) X(attention_f32) X(combine) X(finish) X(gate) X(norm) X(plain_bf16)           \
-        X(plain_f16) X(plain_f32) X(plain_i8) X(quantize) X(rope_f16) X(rope_f32)
+    X(attention_f16)                                                                               \
+    X(attention_f32)                                                                               \
+    X(combine) X(finish) X(gate) X(norm) X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)       \
+        X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
 #define GPU_PACKED_PROGRAMS(X)                                                                     \
     X(packed_k2_t1)                                                                                \
-    X(packed_k2_t2) X(packed_k2_t4) X(packed_k2_t8) X(packed_k3_t1) X(packed_k3_t2)                \
-        X(packed_k3_t4) X(packed_k3_t8) X(packed_k4_t1) X(packed_k4_t2) X(packed_k4_t4)            \
-            X(packed_k4_t8)
+    X(packed_k2_t2)                                                                                \
+    X(packed_k2_t4)                                                                                \
+    X(packed_k2_t8) X(packed_k3_t1) X(packed_k3_t2) X(packed_k3_t4) X(packed_k3_t8)                \
+        X(packed_k4_t1) X(packed_k4_t2) X(packed_k4_t4) X(packed_k4_t8)
 
 enum gpu_program {
 #define X(name) GPU_PROGRAM_##name,

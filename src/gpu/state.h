@@ -37,7 +37,6 @@ struct upg_gpu {
     struct gpu_device device;
     struct gpu_programs programs;
     struct gpu_step step;
-    bool is_measured;
 
     /* From upg_gpu_backend() on. */
     struct upg_backend_setup setup;
@@ -67,6 +66,10 @@ struct gpu_place gpu_place_of(struct upg_gpu *gpu, const float *rows);
 /* The operation of the backend that is not a dispatch or two (linear.c). */
 void gpu_linear_op(void *state, struct upg_activation out, const struct upg_linear *linear,
                    struct upg_activation x, size_t n_rows);
+
+/* x[n_rows, n_cols] += y by the map that wrote y; false if the last command was another. */
+bool gpu_add_by_map(struct upg_gpu *gpu, struct gpu_place x, uint32_t x_stride, struct gpu_place y,
+                    uint32_t n_cols, uint32_t n_rows);
 
 /* Scratch for the model's linear maps. */
 upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err);

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-upg_status gpu_step_init(struct gpu_step *step, struct gpu_programs *programs, bool measured,
-                         upg_error *err)
+upg_status gpu_step_init(struct gpu_step *step, struct gpu_programs *programs, upg_error *err)
 {
     struct gpu_device *gpu = programs->gpu;
     VkCommandBuffer buffers[GPU_N_RECORDINGS];
@@ -15,9 +14,6 @@ upg_status gpu_step_init(struct gpu_step *step, struct gpu_programs *programs, b
                                               .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                               .commandBufferCount = GPU_N_RECORDINGS};
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    const VkQueryPoolCreateInfo times = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
-                                         .queryType = VK_QUERY_TYPE_TIMESTAMP,
-                                         .queryCount = GPU_MAX_TIMES};
     VkResult result = gpu->vk.vkAllocateCommandBuffers(gpu->device, &info, buffers);
 
     step->programs = programs;
@@ -25,8 +21,6 @@ upg_status gpu_step_init(struct gpu_step *step, struct gpu_programs *programs, b
         step->kept[i].buffer = buffers[i];
     if (result == VK_SUCCESS)
         result = gpu->vk.vkCreateFence(gpu->device, &fence, NULL, &step->fence);
-    if (result == VK_SUCCESS && measured)
-        result = gpu->vk.vkCreateQueryPool(gpu->device, &times, NULL, &step->times);
     return result == VK_SUCCESS ? UPG_OK : vulkan_fail(err, result, "making command buffers");
 }
 
@@ -77,6 +71,16 @@ void gpu_step_add(struct gpu_step *step, const struct gpu_command *command)
         return;
     }
     step->now.commands[step->now.n++] = *command;
+}
+
+struct gpu_command *gpu_step_last(const struct gpu_step *step)
+{
+    return step->now.n > 0 ? &step->now.commands[step->now.n - 1] : NULL;
+}
+
+void gpu_step_take_back(struct gpu_step *step)
+{
+    step->now.n--;
 }
 
 /* ---- Recording ---- */
@@ -226,6 +230,21 @@ upg_status gpu_step_run(struct gpu_step *step, upg_error *err)
     if (status != UPG_OK)
         recording->n = 0; /* a recording that failed is no recording */
     return status;
+}
+
+upg_status gpu_step_measure(struct gpu_step *step, upg_error *err)
+{
+    const struct gpu_device *gpu = step->programs->gpu;
+    const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                        .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                        .queryCount = GPU_MAX_TIMES};
+    const VkResult result = gpu->vk.vkCreateQueryPool(gpu->device, &info, NULL, &step->times);
+
+    if (result != VK_SUCCESS)
+        return vulkan_fail(err, result, "preparing timestamps");
+    for (size_t i = 0; i < GPU_N_RECORDINGS; i++)
+        step->kept[i].n = 0; /* they do not measure */
+    return UPG_OK;
 }
 
 upg_status gpu_step_times(struct gpu_step *step, double ns[GPU_N_PROGRAMS + 1],

@@ -37,19 +37,24 @@ struct gpu_step {
     upg_error failure; /* the first since the last gpu_step_run() */
 };
 
-/* measured: gpu_step_times() will be asked. */
-upg_status gpu_step_init(struct gpu_step *step, struct gpu_programs *programs, bool measured,
-                         upg_error *err);
+upg_status gpu_step_init(struct gpu_step *step, struct gpu_programs *programs, upg_error *err);
 void gpu_step_clear(struct gpu_step *step);
 
 /* Add a command; a failure is reported by gpu_step_run(). */
 void gpu_step_add(struct gpu_step *step, const struct gpu_command *command);
+
+/* The command that was added last, NULL at the begin of a step; and take it back. */
+struct gpu_command *gpu_step_last(const struct gpu_step *step);
+void gpu_step_take_back(struct gpu_step *step);
 
 /* Keep a failure for gpu_step_run(). */
 void gpu_step_fail(struct gpu_step *step, upg_status status, const char *message);
 
 /* Submit what was added, wait, and begin anew. */
 upg_status gpu_step_run(struct gpu_step *step, upg_error *err);
+
+/* From now on measure commands, for gpu_step_times(). */
+upg_status gpu_step_measure(struct gpu_step *step, upg_error *err);
 
 /* Nanoseconds of each program (and of copies, the last) in the step that ran last, and their
  * number. */

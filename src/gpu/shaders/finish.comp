@@ -3,8 +3,11 @@
  *   y[t][row] = row_scale[row] * F,  F = fma(sum_h, gain[h] * scale[t][h], F) for h ascending,
  *   then D_out H_out y if there is an output side (docs/codec.md, section 5).
  *
+ * With `adds` y is added to what is there.
+ *
  * Workgroups: (256 rows, token).  The Hadamard block of the last rows may be 128. */
 #version 460
+#extension GL_EXT_control_flow_attributes : require
 layout(local_size_x = 256) in;
 
 layout(push_constant) uniform Constants
@@ -14,7 +17,7 @@ layout(push_constant) uniform Constants
     uint n_blocks;    /* scale blocks of a row */
     uint y_begin;     /* floats in front of token 0's outputs */
     uint y_stride;
-    uint has_output_transform;
+    uint has_output_transform, adds;
 };
 
 layout(binding = 0) readonly buffer Sums { int sums[]; };        /* [token][n_blocks][padded_rows] */
@@ -26,6 +29,8 @@ layout(binding = 5) buffer Y { float y[]; };
 
 shared float values[256];
 
+const uint AHEAD = 10;
+
 void main()
 {
     const uint i = gl_LocalInvocationIndex, row = gl_WorkGroupID.x * 256 + i;
@@ -34,12 +39,18 @@ void main()
     float value = 0;
 
     if (row < padded_rows) {
-        for (uint h = 0; h < n_blocks; h++) {
-            const uint block = token * n_blocks + h;
-            const int bias = 128 * floatBitsToInt(scales[2 * block + 1]);
+        for (uint first = 0; first < n_blocks; first += AHEAD) {
+            int ahead[AHEAD]; /* loads side by side; the order of the additions stays */
 
-            value = fma(float(sums[block * padded_rows + row] - bias),
-                        gain[h] * scales[2 * block], value);
+            [[unroll]] for (uint j = 0; j < AHEAD; j++)
+                ahead[j] = sums[(token * n_blocks + min(first + j, n_blocks - 1)) * padded_rows + row];
+            [[unroll]] for (uint j = 0; j < AHEAD; j++) {
+                const uint h = min(first + j, n_blocks - 1), block = token * n_blocks + h;
+                const int bias = 128 * floatBitsToInt(scales[2 * block + 1]);
+                const float next = fma(float(ahead[j] - bias), gain[h] * scales[2 * block], value);
+
+                value = first + j < n_blocks ? next : value;
+            }
         }
         const vec2 scale = unpackHalf2x16(row_scale[row / 2]);
         value *= row % 2 == 0 ? scale.x : scale.y;
@@ -57,6 +68,8 @@ void main()
     if (row < n_rows) {
         if (has_output_transform != 0 && (signs[row / 32] >> row % 32 & 1) != 0)
             value = -value;
-        y[y_begin + token * y_stride + row] = value;
+        const uint at = y_begin + token * y_stride + row;
+
+        y[at] = adds != 0 ? y[at] + value : value;
     }
 }

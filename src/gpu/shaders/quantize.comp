@@ -3,8 +3,20 @@
  * With v = H_in D_in x and largest = max |v| of a scale block of 256 columns: scale = largest / 127,
  * codes = nearest integers to v * 127 / largest.  Columns from n_cols on count as 0.
  *
+ * Where x comes from is chosen when the program is made, so that what was computed just before need
+ * not go through memory first:
+ *   (nothing)  rows of X
+ *   NORM       as norm.comp      each workgroup adds the squares of the whole row again
+ *   GATE       as gate.comp
+ *   COMBINE    as combine.comp
+ *
  * Workgroups: (scale block, token).  Words hold columns 0, 2, 1, 3 of a group of 4. */
 #version 460
+#extension GL_GOOGLE_include_directive : require
+#ifdef COMBINE
+#define F16
+#include "cache.glsl"
+#endif
 layout(local_size_x = 256) in;
 
 layout(push_constant) uniform Constants
@@ -12,18 +24,67 @@ layout(push_constant) uniform Constants
     uint n_cols, padded_cols;
     uint x_begin; /* floats in front of token 0 */
     uint x_stride;
+    uint option; /* NORM: has_pick; GATE: d_ff; COMBINE: n_heads */
+    float eps;   /* NORM */
+    uint head_dim, n_spans; /* COMBINE */
 };
 
-layout(binding = 0) readonly buffer X { float x[]; };
+layout(binding = 0) readonly buffer X { float x[]; }; /* COMBINE: the partial results */
 layout(binding = 1) readonly buffer Signs { uint signs[]; }; /* [padded_cols / 32] */
 layout(binding = 2) buffer Codes { uint codes[]; };          /* [token][padded_cols / 4] */
 layout(binding = 3) buffer Scales { float scales[]; };       /* [token][n_blocks][2]: scale, sum */
+#if defined(NORM)
+layout(binding = 4) readonly buffer Weight { float weight[]; };
+layout(binding = 5) readonly buffer Pick { uint pick[]; };
+#elif defined(COMBINE)
+layout(binding = 4) readonly buffer Rows { Row rows[]; };
+#endif
 
 shared float values[256];
 shared int codes_of[256];
 shared int sums[256];
 
 const float LEAST = 7.888609052210118e-31; /* 2^-100: smaller blocks count as 0 */
+
+#if defined(NORM)
+float factor_of(uint from)
+{
+    const uint i = gl_LocalInvocationIndex;
+    float sum = 0;
+
+    for (uint j = i; j < n_cols; j += 256)
+        sum = fma(x[from + j], x[from + j], sum);
+    values[i] = sum;
+    barrier();
+    for (uint d = 128; d > 0; d /= 2) {
+        if (i < d)
+            values[i] += values[i + d];
+        barrier();
+    }
+    const float factor = 1 / sqrt(values[0] / float(n_cols) + eps);
+    barrier();
+    return factor;
+}
+#elif defined(COMBINE)
+const uint SPAN = 256; /* positions; as in attention.comp */
+
+float combined(uint token, uint col)
+{
+    const uint n = rows[token].pos / SPAN + 1, each = head_dim + 2;
+    const uint from = (token * option + col / head_dim) * n_spans * each;
+    float greatest = x[from], sum = 0, value = 0;
+
+    for (uint s = 1; s < n; s++)
+        greatest = max(greatest, x[from + s * each]);
+    for (uint s = 0; s < n; s++) {
+        const float share = exp(x[from + s * each] - greatest);
+
+        sum += x[from + s * each + 1] * share;
+        value += x[from + s * each + 2 + col % head_dim] * share;
+    }
+    return value / sum;
+}
+#endif
 
 void main()
 {
@@ -33,8 +94,22 @@ void main()
     const uint size = n == 256 ? 256 : n >= 128 && i < 128 ? 128 : 64; /* of the Hadamard block */
     float value = 0;
 
+#if defined(NORM)
+    const uint from = x_begin + (option != 0 ? pick[token] : token) * x_stride;
+    const float factor = factor_of(from);
+#endif
     if (col < n_cols) {
+#if defined(NORM)
+        value = weight[col] * (x[from + col] * factor);
+#elif defined(GATE)
+        const float g = x[x_begin + token * x_stride + col], e = exp(-abs(g));
+
+        value = x[x_begin + token * x_stride + col + option] * (g * ((g < 0 ? e : 1) / (1 + e)));
+#elif defined(COMBINE)
+        value = combined(token, col);
+#else
         value = x[x_begin + token * x_stride + col];
+#endif
         if ((signs[col / 32] >> col % 32 & 1) != 0)
             value = -value;
     }
