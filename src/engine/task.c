@@ -112,6 +112,9 @@ upg_status upg_task_new(struct upg_task **task, upg_engine *engine, const upg_re
     status = upg_options_read(&r, sizeof r, request, "upg_request_defaults", err);
     if (status == UPG_OK)
         status = check_request(&r, model, context, err);
+    if (status == UPG_OK && r.kind != UPG_REQUEST_GENERATE && engine->gpu)
+        status = upg_fail(err, UPG_ERR_UNSUPPORTED,
+                          "kind: embeddings are made on the CPU; use device \"cpu\"");
     if (status != UPG_OK)
         return status;
     t = calloc(1, sizeof *t);

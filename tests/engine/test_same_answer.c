@@ -16,7 +16,8 @@ enum { N_REQUESTS = 9, N_IDS = 160, N_SHARED = 70 };
 static int32_t ids[N_REQUESTS][N_IDS];
 
 /* Of three requests, one has a short prompt and a long answer, so that a few of them outgrow a small
- * cache; one begins with the same N_SHARED ids as others; one ends near the end of a block. */
+ * cache; one begins with the same N_SHARED ids as others; one ends near the end of a block.  The
+ * prompt of one block begins like the shared ones: with other rotary factors, in one of the models. */
 static size_t n_prompt(size_t i)
 {
     static const size_t lengths[] = {1, 31, 32, 33, 64, 65, 97, 128, 150};
@@ -33,7 +34,7 @@ static void make_prompts(size_t n_vocab)
 {
     for (size_t i = 0; i < N_REQUESTS; i++) {
         formula_prompt(ids[i], N_IDS, 1000 + i, n_vocab);
-        if (i % 3 == 1)
+        if (i % 3 == 1 || n_prompt(i) == UPG_KV_BLOCK)
             memcpy(ids[i], ids[0], N_SHARED * sizeof(int32_t));
     }
 }
