@@ -23,7 +23,7 @@ static const struct command run = {
         "Ctrl-C ends the new text early.",
     .operands = {"[MODEL] [TEXT]", .model = true, .min = 0, .max = 1, .kind = OPERAND_FILES},
     .groups =
-        (const struct option_group *const[]){&text_group, &run_group, &sampling_group,
+        (const struct option_group *const[]){&text_group, &run_group, &sampling_group, &form_group,
                                              &machine_group, &cache_group, &output_group, NULL},
     .examples =
         (const struct example[]){

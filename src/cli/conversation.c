@@ -216,7 +216,7 @@ upg_status conversation_ask(struct conversation *conversation, const char *quest
     if (status == UPG_OK) {
         rest =
             (upg_tokens){.ids = ids.ids + conversation->held.n, .n = ids.n - conversation->held.n};
-        status = generate(conversation->sequence, &rest, settings, seed, stream,
+        status = generate(conversation->sequence, &rest, settings, NULL, seed, stream,
                           &answer->generation, err);
         noted = note_held(conversation, &rest, &answer->generation.ids, err);
         status = status == UPG_OK ? noted : status;

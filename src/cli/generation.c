@@ -81,8 +81,8 @@ static void fill_options(upg_generate_options *options, const struct settings *s
 }
 
 upg_status generate(upg_sequence *sequence, const upg_tokens *prompt,
-                    const struct settings *settings, uint64_t seed, bool stream_text,
-                    upg_generation *generation, upg_error *err)
+                    const struct settings *settings, upg_constraint *constraint, uint64_t seed,
+                    bool stream_text, upg_generation *generation, upg_error *err)
 {
     struct stream stream = {.enabled = stream_text, .for_terminal = isatty(STDOUT_FILENO)};
     upg_generate_options options;
@@ -90,6 +90,7 @@ upg_status generate(upg_sequence *sequence, const upg_tokens *prompt,
 
     fill_options(&options, settings);
     options.sampling.seed = seed;
+    options.constraint = constraint;
     progress_begin(&stream.progress, NULL, wants_progress(settings));
     options.on_text = on_text;
     options.on_text_context = &stream;

@@ -9,12 +9,13 @@
 #include <stdbool.h>
 
 /* Generate after `prompt`, which is appended to the sequence.
+ *   constraint  as in upg_generate_options; NULL: any text
  *   seed    in place of that of the settings
  *   stream  write the text to standard output as it comes, and a line end after it on a terminal
  * Ctrl-C and a failed write end the generation: finish CANCELLED. */
 upg_status generate(upg_sequence *sequence, const upg_tokens *prompt,
-                    const struct settings *settings, uint64_t seed, bool stream,
-                    upg_generation *generation, upg_error *err);
+                    const struct settings *settings, upg_constraint *constraint, uint64_t seed,
+                    bool stream, upg_generation *generation, upg_error *err);
 
 /* "stop", "length", "cancelled" */
 const char *finish_name(upg_finish finish);

@@ -14,6 +14,7 @@ extern const struct option_group text_group;        /* -p, -f, --parse-special *
 extern const struct option_group run_group;         /* --chat, --no-chat, --system */
 extern const struct option_group chat_group;        /* --system */
 extern const struct option_group sampling_group;    /* -n, --temperature, ... */
+extern const struct option_group form_group;        /* --json-schema, ... (options_form.c) */
 extern const struct option_group logits_group;      /* --ids */
 extern const struct option_group tokenize_group;    /* --decode, --jsonl */
 extern const struct option_group eval_group;        /* --ref, --ctx, --stride, ... */

@@ -1,6 +1,7 @@
 /* run.c -- upg run: generate once. */
 #include "cli/commands.h"
 
+#include "cli/form.h"
 #include "cli/generation.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
@@ -101,15 +102,16 @@ static upg_status write_document(const upg_generation *generation, const struct 
 }
 
 static upg_status run_text(const struct opened *opened, const upg_tokens *prompt,
-                           const struct settings *settings, upg_error *err)
+                           upg_constraint *constraint, const struct settings *settings,
+                           upg_error *err)
 {
     upg_sequence *sequence = NULL;
     upg_generation generation = {0};
     upg_status status = upg_sequence_new(&sequence, opened->engine, err);
 
     if (status == UPG_OK)
-        status =
-            generate(sequence, prompt, settings, settings->seed, !settings->json, &generation, err);
+        status = generate(sequence, prompt, settings, constraint, settings->seed, !settings->json,
+                          &generation, err);
     if (status == UPG_OK && settings->json)
         status = write_document(&generation, opened, settings, err);
     else if (status == UPG_OK)
@@ -127,6 +129,7 @@ upg_status run_command(const struct settings *settings, upg_error *err)
     struct text text = {0};
     upg_tokens prompt = {0};
     const upg_tokenizer *tokenizer = NULL;
+    upg_constraint *constraint = NULL;
     upg_status status = check_template_options(settings, err);
 
     if (status == UPG_OK)
@@ -138,11 +141,14 @@ upg_status run_command(const struct settings *settings, upg_error *err)
     if (status == UPG_OK)
         status = name_model(make_prompt(&prompt, tokenizer, &text, settings, err), &opened, err);
     if (status == UPG_OK)
+        status = open_form(&constraint, &opened, settings, err);
+    if (status == UPG_OK)
         status = open_engine(&opened, (size_t)settings->context, settings, err);
     if (status == UPG_OK)
         status = check_length(&prompt, opened.context, err);
     if (status == UPG_OK)
-        status = name_model(run_text(&opened, &prompt, settings, err), &opened, err);
+        status = name_model(run_text(&opened, &prompt, constraint, settings, err), &opened, err);
+    upg_constraint_free(constraint);
     upg_tokens_clear(&prompt);
     text_clear(&text);
     opened_close(&opened);

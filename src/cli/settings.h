@@ -52,6 +52,7 @@ struct settings {
     int greedy;
     struct bias_list logit_bias;
     struct text_list stop;
+    const char *schema_file, *grammar_file, *pattern; /* NULL: not given */
 
     const char *reference_model, *jsonl_file;
     uint64_t stride;

@@ -295,7 +295,8 @@ upg_expr upg_char_set_json(struct upg_exprs *x, const struct upg_char_set *set)
         write_part(x, set, LAST_SURROGATE + 1, 0xFFFF, utf8_range),
         write_part(x, set, 0x10000, UPG_MAX_CHAR, utf8_range),
         short_escapes(x, set),
-        write_part(x, set, 0, FIRST_SURROGATE - 1, escape_range_32),
+        write_part(x, set, 0, 0x1F, escape_range_32),
+        write_part(x, set, 0x7F, FIRST_SURROGATE - 1, escape_range_32),
         write_part(x, set, LAST_SURROGATE + 1, 0xFFFF, escape_range_32),
         write_part(x, set, 0x10000, UPG_MAX_CHAR, pair_range),
     };

@@ -99,10 +99,12 @@ static upg_expr derive_remainder(struct upg_exprs *x, struct upg_expr_node node,
 {
     const bool is_behind = node.c & UPG_EXPR_BEHIND_POINT;
 
-    if (byte == '.' && node.c > 0 && !is_behind)
+    if (byte == '.' && !is_behind)
         return upg_expr_remainder(x, node.a, node.b, node.c | UPG_EXPR_BEHIND_POINT);
-    if (byte < '0' || byte > '9' || node.c == UPG_EXPR_BEHIND_POINT)
+    if (byte < '0' || byte > '9')
         return UPG_EXPR_NONE;
+    if (node.c == UPG_EXPR_BEHIND_POINT) /* only zeros change nothing */
+        return byte == '0' ? upg_expr_remainder(x, node.a, node.b, node.c) : UPG_EXPR_NONE;
     return upg_expr_remainder(x, node.a, (10 * node.b + byte - '0') % node.a,
                               is_behind ? node.c - 1 : node.c);
 }

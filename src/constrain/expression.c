@@ -598,10 +598,10 @@ upg_expr upg_expr_remainder(struct upg_exprs *x, uint32_t modulus, uint32_t rema
     for (uint32_t i = 0; i < places % UPG_EXPR_BEHIND_POINT; i++) /* the digits left out are 0 */
         scaled = scaled * 10 % modulus;
     return intern(x,
-                  (struct upg_expr_node){.kind = UPG_EXPR_KIND_REMAINDER,
-                                         .flags = (uint8_t)((scaled == 0 ? UPG_EXPR_NULLABLE : 0) |
-                                                            (places > 0 ? UPG_EXPR_BOOLEAN : 0)),
-                                         .a = modulus,
-                                         .b = remainder,
-                                         .c = places});
+                  (struct upg_expr_node){
+                      .kind = UPG_EXPR_KIND_REMAINDER,
+                      .flags = (uint8_t)((scaled == 0 ? UPG_EXPR_NULLABLE : 0) | UPG_EXPR_BOOLEAN),
+                      .a = modulus,
+                      .b = remainder,
+                      .c = places});
 }

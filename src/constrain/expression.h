@@ -45,8 +45,8 @@ enum upg_expr_kind {
 
 enum {
     UPG_EXPR_NULLABLE = 1, /* the empty text is in it */
-    UPG_EXPR_BOOLEAN = 2,  /* has AND or NOT inside: whether it is empty takes a search */
-    UPG_EXPR_COUNTED = 4   /* has a repetition inside that counts beyond UPG_EXPR_SMALL_COUNT */
+    UPG_EXPR_BOOLEAN = 2, /* has AND, NOT or REMAINDER inside: whether it is empty takes a search */
+    UPG_EXPR_COUNTED = 4  /* has a repetition inside that counts beyond UPG_EXPR_SMALL_COUNT */
 };
 
 enum { UPG_EXPR_SMALL_COUNT = 32 };
@@ -101,8 +101,8 @@ upg_expr upg_expr_repeat(struct upg_exprs *x, upg_expr a, uint32_t min, uint32_t
 
 /* What may be written behind decimal digits so that the number is a multiple of a / 10^n_places, where
  * modulus is a (1 .. UPG_EXPR_MAX_MODULUS) and the digits so far leave this remainder.
- *   places  n_places (0 .. UPG_EXPR_MAX_PLACES) in front of the point, which then may come with up to
- *           n_places digits; with UPG_EXPR_BEHIND_POINT: the digits that may still come */
+ *   places  in front of the point n_places (0 .. UPG_EXPR_MAX_PLACES); behind it the digits that are
+ *           left of these, and UPG_EXPR_BEHIND_POINT: zeros may follow them */
 enum { UPG_EXPR_MAX_PLACES = 15, UPG_EXPR_BEHIND_POINT = 16 };
 upg_expr upg_expr_remainder(struct upg_exprs *x, uint32_t modulus, uint32_t remainder,
                             uint32_t places);

@@ -1,4 +1,4 @@
-/* json_text.c -- RFC 8259, section 7. */
+/* json_text.c -- RFC 8259, section 7, in the spellings of upg_char_set_json(). */
 #include "constrain/json_text.h"
 
 #include "base/utf8.h"

@@ -1,4 +1,4 @@
-/* json_text.h -- texts inside JSON strings, in all of their spellings. */
+/* json_text.h -- texts inside JSON strings, in all spellings that upg_char_set_json() has. */
 #ifndef UPG_CONSTRAIN_JSON_TEXT_H
 #define UPG_CONSTRAIN_JSON_TEXT_H
 

@@ -87,6 +87,7 @@ struct upg_facts {
     struct upg_element_list nots; /* of aspect NOT */
     unsigned types;               /* UPG_TYPE_* */
     bool is_false;                /* no value can satisfy it */
+    bool is_excluded; /* the values are to be left out: numbers in all spellings in plain digits */
 };
 
 /* Fail once: the path and keyword (may be NULL) begin the message. */

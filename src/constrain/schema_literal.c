@@ -43,7 +43,7 @@ static upg_expr literal_text(struct upg_schema_context *ctx, const json_t *value
         for (size_t i = 0; i < facts->base.n; i++)
             if (!upg_schema_number_fits(ctx->elements[facts->base.items[i]].schema, value))
                 return UPG_EXPR_NONE;
-        return upg_number_text(ctx, value, false);
+        return upg_number_text(ctx, value, facts->is_excluded);
     case JSON_TRUE: return upg_expr_text(ctx->x, "true", 4);
     case JSON_FALSE: return upg_expr_text(ctx->x, "false", 5);
     case JSON_NULL: return upg_expr_text(ctx->x, "null", 4);

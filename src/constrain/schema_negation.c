@@ -162,6 +162,7 @@ static void negated_facts(struct upg_schema_context *ctx, uint32_t index, struct
     upg_schema_flatten_plain(
         ctx, upg_element_make(ctx, element->schema, UPG_ASPECT_ALL, element->path, NULL, NULL),
         "what is excluded (not, oneOf, if)", facts);
+    facts->is_excluded = true;
 }
 
 upg_expr upg_schema_without_nots(struct upg_schema_context *ctx, const struct upg_facts *facts,

@@ -257,17 +257,20 @@ static upg_expr json_number(struct upg_exprs *x)
                            upg_expr_optional(x, exponent));
 }
 
-/* Integers, or all numbers in plain digits. */
-static upg_expr plain_number(struct upg_exprs *x, bool integers)
+/* All numbers in plain digits, or integers: as they are written, or as they are excluded. */
+static upg_expr plain_number(struct upg_exprs *x, const struct upg_facts *facts)
 {
-    return upg_expr_concat3(x, upg_expr_optional(x, upg_expr_text(x, "-", 1)), any_whole(x),
-                            integers ? UPG_EXPR_EPSILON : any_part(x));
+    upg_expr part = any_part(x);
+
+    if (!(facts->types & UPG_TYPE_FRACTION))
+        part = facts->is_excluded ? part_equal(x, "") : UPG_EXPR_EPSILON;
+    return upg_expr_concat3(x, upg_expr_optional(x, upg_expr_text(x, "-", 1)), any_whole(x), part);
 }
 
 upg_expr upg_schema_number(struct upg_schema_context *ctx, const struct upg_facts *facts)
 {
     const bool integers = !(facts->types & UPG_TYPE_FRACTION);
-    bool has_literals, is_plain = integers || facts->nots.n > 0;
+    bool has_literals, is_plain = integers || facts->nots.n > 0 || facts->is_excluded;
     upg_expr e = upg_schema_literals(ctx, facts, facts->types & UPG_TYPE_NUMBER, &has_literals);
 
     if (has_literals) /* they were compared with the limits as numbers */
@@ -284,14 +287,7 @@ upg_expr upg_schema_number(struct upg_schema_context *ctx, const struct upg_fact
             is_plain = true;
         }
     }
-    e = upg_expr_and2(ctx->x, e, is_plain ? plain_number(ctx->x, integers) : json_number(ctx->x));
-    if (!integers)
-        for (size_t i = 0; i < facts->nots.n; i++) {
-            const struct upg_element *element = &ctx->elements[facts->nots.items[i]];
-            if (json_object_get(element->schema, "multipleOf"))
-                upg_schema_fail(ctx, UPG_ERR_UNSUPPORTED, element->path, "multipleOf",
-                                "can only be excluded of integers");
-        }
+    e = upg_expr_and2(ctx->x, e, is_plain ? plain_number(ctx->x, facts) : json_number(ctx->x));
     return upg_schema_without_nots(ctx, facts, UPG_TYPE_NUMBER, e);
 }
 
