@@ -11,10 +11,11 @@ enum { MAX_DEVICES = 32, WAIT_SECONDS = 60 };
 static void read_limits(const struct vulkan *vk, VkPhysicalDevice physical,
                         struct gpu_limits *limits, VkPhysicalDeviceMemoryProperties *memory)
 {
-    VkPhysicalDeviceShaderIntegerDotProductProperties dot = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nvidia = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV,
+        .shaderSMCount = 16};
     VkPhysicalDeviceVulkan11Properties v11 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES, .pNext = &dot};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES, .pNext = &nvidia};
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &v11};
     VkPhysicalDeviceMemoryProperties2 memory2 = {
@@ -29,6 +30,7 @@ static void read_limits(const struct vulkan *vk, VkPhysicalDevice physical,
     limits->type = properties.properties.deviceType;
     limits->max_range = l->maxStorageBufferRange;
     limits->subgroup_size = v11.subgroupSize;
+    limits->n_cores = nvidia.shaderSMCount;
     limits->shared_bytes = l->maxComputeSharedMemorySize;
     limits->max_group = l->maxComputeWorkGroupInvocations;
     limits->timestamp_ns = l->timestampPeriod;

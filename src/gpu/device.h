@@ -18,6 +18,7 @@ struct gpu_limits {
     uint64_t local_bytes; /* the greatest heap of device memory */
     uint64_t max_range;   /* bytes of a storage buffer that a program sees */
     uint32_t subgroup_size, shared_bytes, max_group;
+    uint32_t n_cores;   /* multiprocessors; 16 where the driver does not tell */
     float timestamp_ns; /* nanoseconds of a tick */
     bool has_dot;       /* products of four int8 in one instruction */
 };

@@ -9,8 +9,7 @@
 
 enum {
     SUMS_BYTES = 128 << 20, /* a pass's sums; at most what lavapipe takes as one range */
-    MAX_TILE = 8,           /* rows that a packed program takes at a time */
-    ENOUGH_TEAMS = 8192     /* teams of 16 threads that keep a large device busy */
+    MAX_TILE = 8            /* rows that a packed program takes at a time */
 };
 
 static uint64_t sums_bytes_of(const struct gpu_matrix *part)
@@ -134,34 +133,25 @@ static void quantize(struct upg_gpu *gpu, const struct gpu_matrix *part, struct 
     gpu_step_add(&gpu->step, &command);
 }
 
-/* Column groups of a team: long runs, unless the matrix is too small to keep all busy so. */
-static uint32_t choose_run(const struct gpu_matrix *part)
-{
-    const uint64_t n_groups = (uint64_t)part->padded_rows / UPG_ROW_BLOCK * part->padded_cols / 4;
-    uint32_t run = 16;
-
-    while (run > 4 && n_groups / run < ENOUGH_TEAMS)
-        run /= 2;
-    return run;
-}
-
 static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range sums,
                      uint32_t n_rows, uint32_t joined)
 {
+    const struct gpu_tuning *tuning = &gpu->programs.tuning;
     const uint32_t log2_tile = n_rows > 4 ? 3 : n_rows > 2 ? 2 : n_rows > 1 ? 1 : 0;
-    const uint32_t tile = 1U << log2_tile, run = choose_run(part);
-    const uint32_t n_groups = part->padded_cols / UPG_COL_GROUP;
-    const uint32_t wide = gpu->programs.tuning.packed_threads / 16 * run; /* a workgroup's groups */
-    const struct gpu_command command = {.program = gpu_packed_program(part->k, log2_tile),
-                                        .joined = joined,
-                                        .groups = {part->padded_rows / UPG_ROW_BLOCK,
-                                                   (n_groups + wide - 1) / wide,
-                                                   (n_rows + tile - 1) / tile},
-                                        .n_ranges = 4,
-                                        .ranges = {part->codes, gpu_whole(&gpu->scratch.codes),
-                                                   gpu_pairs(&gpu->weights, part->k), sums},
-                                        .constants = {n_groups, n_rows, part->padded_cols / 4,
-                                                      part->n_blocks, part->padded_rows, run}};
+    const uint32_t tile = 1U << log2_tile, n_groups = part->padded_cols / UPG_COL_GROUP;
+    const enum gpu_program program = gpu_packed_program(part->k, log2_tile);
+    const uint32_t wide = gpu_threads_of(tuning, program) / 16 * GPU_PACKED_RUN;
+    const uint32_t n_units = part->padded_rows / UPG_ROW_BLOCK * ((n_groups + wide - 1) / wide);
+    const uint32_t most = tuning->n_threads / gpu_threads_of(tuning, program);
+    const struct gpu_command command = {
+        .program = program,
+        .joined = joined,
+        .groups = {n_units < most ? n_units : most, 1, (n_rows + tile - 1) / tile},
+        .n_ranges = 4,
+        .ranges = {part->codes, gpu_whole(&gpu->scratch.codes), gpu_pairs(&gpu->weights, part->k),
+                   sums},
+        .constants = {n_groups, n_rows, part->padded_cols / 4, part->n_blocks, part->padded_rows,
+                      n_units}};
 
     gpu_step_add(&gpu->step, &command);
 }

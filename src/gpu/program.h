@@ -10,14 +10,16 @@
     X(add)                                                                                         \
     X(attention_f16)                                                                               \
     X(attention_f32)                                                                               \
-    X(combine) X(finish) X(gate) X(norm) X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)       \
-        X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
+    X(combine)                                                                                     \
+    X(finish) X(gate) X(norm) X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8) X(quantize)      \
+        X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
 #define GPU_PACKED_PROGRAMS(X)                                                                     \
     X(packed_k2_t1)                                                                                \
     X(packed_k2_t2)                                                                                \
     X(packed_k2_t4)                                                                                \
-    X(packed_k2_t8) X(packed_k3_t1) X(packed_k3_t2) X(packed_k3_t4) X(packed_k3_t8)                \
-        X(packed_k4_t1) X(packed_k4_t2) X(packed_k4_t4) X(packed_k4_t8)
+    X(packed_k2_t8)                                                                                \
+    X(packed_k3_t1) X(packed_k3_t2) X(packed_k3_t4) X(packed_k3_t8) X(packed_k4_t1)                \
+        X(packed_k4_t2) X(packed_k4_t4) X(packed_k4_t8)
 
 enum gpu_program {
 #define X(name) GPU_PROGRAM_##name,
@@ -27,7 +29,10 @@ enum gpu_program {
     GPU_COPY /* no program: copies range 0 to range 1 */
 };
 
-enum { GPU_PACKED_TILES = 4 }; /* t = 1, 2, 4, 8 */
+enum {
+    GPU_PACKED_TILES = 4, /* t = 1, 2, 4, 8 */
+    GPU_PACKED_RUN = 4    /* RUN of packed.comp */
+};
 
 static inline enum gpu_program gpu_packed_program(int k, uint32_t log2_tile)
 {
@@ -37,13 +42,19 @@ static inline enum gpu_program gpu_packed_program(int k, uint32_t log2_tile)
 
 const char *gpu_program_name(enum gpu_program program);
 
-/* Threads of a workgroup of the packed programs, and copies of their tables in shared memory: a
- * thread's copy lies in a bank of its own, if the device has room for that. */
+/* How the packed programs suit a device. */
 struct gpu_tuning {
-    uint32_t packed_threads, table_copies;
+    uint32_t few_threads;  /* of a workgroup for 1 or 2 tokens, */
+    uint32_t many_threads; /* and for more, which take more registers */
+    uint32_t
+        table_copies; /* in shared memory: a thread's lies in a bank of its own if there is room */
+    uint32_t n_threads; /* that the device runs at a time */
 };
 
 struct gpu_tuning gpu_tuning_of(const struct gpu_limits *limits);
+
+/* Threads of a workgroup of a packed program. */
+uint32_t gpu_threads_of(const struct gpu_tuning *tuning, enum gpu_program program);
 
 struct gpu_programs {
     struct gpu_device *gpu; /* borrowed */

@@ -1,0 +1,220 @@
+/* test_gpu_engine.c -- engines on a GPU: packed models, batches, forks, and what goes wrong. */
+#include "unit.h"
+
+#include "codec/random_matrix.h"
+#include "engine/golden.h"
+#include "gpu/gpu_device.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { N_IDS = 40 };
+
+/* The model gqa4 with random packed matrices in place of its own, gate and up apart. */
+static struct upg_matrix pack(struct upg_arena *arena, size_t n_rows, size_t n_cols, int k,
+                              bool output_transform)
+{
+    struct upg_matrix matrix = {
+        .name = "test", .type = UPG_TYPE_PACKED, .n_rows = n_rows, .n_cols = n_cols};
+
+    matrix.packed = random_matrix(arena, k, n_rows, n_cols, output_transform, n_cols + n_rows);
+    matrix.packed.seed_in = n_cols; /* parts of a map share it */
+    matrix.data = matrix.packed.codes;
+    return matrix;
+}
+
+static void pack_linear(struct upg_arena *arena, struct upg_linear *linear, size_t first, int k)
+{
+    const size_t n = linear->n_rows, n_cols = linear->n_cols;
+
+    linear->n_parts = first ? 2 : 1;
+    linear->part[0] = pack(arena, first ? first : n, n_cols, k, (first ? first : n) % 128 == 0);
+    if (first)
+        linear->part[1] = pack(arena, n - first, n_cols, 4, false);
+}
+
+static void open_packed(struct golden *golden, size_t n_layers)
+{
+    struct upg_model *model;
+
+    golden_open(golden, "gqa4");
+    model = &golden->model;
+    model->config.n_layers = n_layers;
+    for (size_t i = 0; i < model->config.n_layers; i++) {
+        pack_linear(&model->arena, &model->layers[i].qkv, model->layers[i].o.n_cols, 3);
+        pack_linear(&model->arena, &model->layers[i].o, 0, 2);
+        pack_linear(&model->arena, &model->layers[i].gate_up, model->config.d_ff, 3);
+        pack_linear(&model->arena, &model->layers[i].down, 0, 4);
+    }
+    pack_linear(&model->arena, &model->head, 0, 4);
+    model->embedding = pack(&model->arena, model->config.n_vocab, model->config.d_model, 3, false);
+}
+
+static upg_engine *new_engine(const struct golden *golden, const char *device)
+{
+    upg_engine_options options = golden_options();
+
+    options.device = device;
+    return golden_engine(golden, &options);
+}
+
+/* Logits of all of N_IDS tokens in chunks; the caller frees them. */
+static float *logits_of(const struct golden *golden, const char *device, size_t chunk_rows)
+{
+    const size_t n = N_IDS * golden->model.config.n_vocab;
+    upg_engine *engine = new_engine(golden, device);
+    float *copy = malloc(n * sizeof *copy);
+    upg_sequence *sequence;
+    int32_t ids[N_IDS];
+    upg_error err = {0};
+
+    assert_non_null(copy);
+    engine->chunk_rows = chunk_rows;
+    formula_prompt(ids, N_IDS, 3, golden->model.config.n_vocab);
+    assert_ok(upg_sequence_new(&sequence, engine, &err), err);
+    assert_ok(upg_sequence_append(sequence, ids, N_IDS, N_IDS, NULL, NULL, &err), err);
+    memcpy(copy, upg_sequence_logits(sequence, NULL), n * sizeof *copy);
+    upg_sequence_free(sequence);
+    upg_engine_free(engine);
+    return copy;
+}
+
+/* Root of the mean square of differences to the CPU, relative to the logits'. */
+static void check_packed(size_t n_layers, double tolerance)
+{
+    struct golden golden;
+    float *cpu, *gpu, *chunked;
+    double squares = 0, differences = 0;
+    size_t n;
+
+    open_packed(&golden, n_layers);
+    n = N_IDS * golden.model.config.n_vocab;
+    cpu = logits_of(&golden, "cpu", UPG_MAX_ROWS);
+    gpu = logits_of(&golden, test_gpu(), UPG_MAX_ROWS);
+    chunked = logits_of(&golden, test_gpu(), 7);
+    for (size_t i = 0; i < n; i++) {
+        squares += (double)cpu[i] * cpu[i];
+        differences += ((double)cpu[i] - gpu[i]) * ((double)cpu[i] - gpu[i]);
+    }
+    print_message("  %zu layers: %.1e\n", n_layers, sqrt(differences / squares));
+    assert_true(squares > 0 && sqrt(differences / squares) <= tolerance);
+    assert_memory_equal(gpu, chunked, n * sizeof *gpu);
+    free(cpu);
+    free(gpu);
+    free(chunked);
+    golden_close(&golden);
+}
+
+/* The CPU sums norms in float64, so now and then an activation is rounded to another code here.  One
+ * layer is alike to the last bits; behind it, random weights make much of a code. */
+static void packed_model_gives_the_logits_of_the_cpu(void **state)
+{
+    (void)state;
+    check_packed(1, 1e-4);
+    check_packed(2, 5e-2);
+}
+
+/* A fork writes into a block that it shares, which is copied in the device's memory first. */
+static void forks_do_not_see_each_other(void **state)
+{
+    const int32_t prompt[3] = {5, 6, 7}, one = 8, other = 9;
+    struct golden golden;
+    upg_engine *engine;
+    upg_sequence *a, *b;
+    float *expected;
+    size_t n_bytes;
+    upg_error err = {0};
+
+    (void)state;
+    golden_open(&golden, "gqa4");
+    n_bytes = golden.model.config.n_vocab * sizeof *expected;
+    expected = malloc(n_bytes);
+    assert_non_null(expected);
+    engine = new_engine(&golden, test_gpu());
+    for (size_t i = 0; i < 2; i++) { /* 0: alone; 1: beside a fork */
+        assert_ok(upg_sequence_new(&a, engine, &err), err);
+        assert_ok(upg_sequence_append(a, prompt, 3, 0, NULL, NULL, &err), err);
+        assert_ok(upg_sequence_fork(&b, a, &err), err);
+        if (i == 1)
+            assert_ok(upg_sequence_append(b, &other, 1, 1, NULL, NULL, &err), err);
+        assert_ok(upg_sequence_append(a, &one, 1, 0, NULL, NULL, &err), err);
+        assert_ok(upg_sequence_append(a, &one, 1, 1, NULL, NULL, &err), err);
+        if (i == 0)
+            memcpy(expected, upg_sequence_logits(a, NULL), n_bytes);
+        else
+            assert_memory_equal(expected, upg_sequence_logits(a, NULL), n_bytes);
+        upg_sequence_free(b);
+        upg_sequence_free(a);
+    }
+    upg_engine_free(engine);
+    free(expected);
+    golden_close(&golden);
+}
+
+static void refusals_say_why(void **state)
+{
+    const struct {
+        const char *device;
+        upg_kv_type kv_type;
+        upg_compute compute;
+        upg_status status;
+        const char *part;
+    } cases[] = {
+        {"gpu:99", UPG_KV_F16, UPG_COMPUTE_FAST, UPG_ERR_ARGUMENT, "this machine has"},
+        {"gpu:", UPG_KV_F16, UPG_COMPUTE_FAST, UPG_ERR_ARGUMENT, "neither"},
+        {"gpu:1x", UPG_KV_F16, UPG_COMPUTE_FAST, UPG_ERR_ARGUMENT, "neither"},
+        {"tpu", UPG_KV_F16, UPG_COMPUTE_FAST, UPG_ERR_ARGUMENT, "'tpu'"},
+        {test_gpu(), UPG_KV_F16, UPG_COMPUTE_REFERENCE, UPG_ERR_ARGUMENT, "the reference"},
+    };
+    struct golden golden;
+
+    (void)state;
+    golden_open(&golden, "gqa4");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        upg_engine_options options = golden_options();
+        upg_engine *engine;
+        upg_error err = {0};
+
+        options.device = cases[i].device;
+        options.kv_type = cases[i].kv_type;
+        options.compute = cases[i].compute;
+        assert_fails(upg_engine_new(&engine, &golden.model, &options, &err), cases[i].status, err,
+                     cases[i].part);
+    }
+    golden_close(&golden);
+}
+
+/* The loader reads the variables whenever an instance is made. */
+static void without_a_driver_auto_takes_the_cpu(void **state)
+{
+    struct golden golden;
+    upg_engine_options options = golden_options();
+    upg_engine *engine;
+    upg_error err = {0};
+
+    (void)state;
+    setenv("VK_ICD_FILENAMES", "/nowhere.json", 1);
+    setenv("VK_DRIVER_FILES", "/nowhere.json", 1);
+    golden_open(&golden, "gqa4");
+    golden.model.n_file_bytes = UINT64_C(1) << 30; /* as if it were worth a GPU */
+    options.device = "gpu";
+    assert_fails(upg_engine_new(&engine, &golden.model, &options, &err), UPG_ERR_UNSUPPORTED, err,
+                 "driver");
+    options.device = "auto";
+    assert_ok(upg_engine_new(&engine, &golden.model, &options, &err), err);
+    assert_null(engine->gpu);
+    upg_engine_free(engine);
+    golden_close(&golden);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packed_model_gives_the_logits_of_the_cpu),
+        cmocka_unit_test(forks_do_not_see_each_other),
+        cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(without_a_driver_auto_takes_the_cpu),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
