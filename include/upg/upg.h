@@ -649,7 +649,8 @@ typedef struct upg_scheduler_options {
     upg_engine_options engine; /* cache_tokens 0: four times the context */
     size_t max_running;        /* requests in the model at a time, 1 .. 128; 0: 64 */
     size_t max_waiting;        /* requests that wait; 0: 256 */
-    size_t chunk_tokens;  /* prompt tokens of a step while answers are running, 1 .. 256; 0: 64 */
+    size_t chunk_tokens;  /* prompt tokens of a step while answers are running, 1 .. 256; 0: as many
+                             as take about a tenth of a second */
     int no_speculation;   /* 1: off; otherwise used for each answer while it measures faster */
     int no_prefix_cache;  /* 1: off */
     int always_speculate; /* 1: with the longest drafts, measured or not (for tests) */

@@ -2,12 +2,19 @@
  *
  * Every running answer has a row, or a few more with a draft.  What is left of the step's rows goes
  * to prompts: half of it to the oldest, so that it always goes on, and the rest to the shortest first,
- * which makes the average wait shortest (Smith 1956).  While answers are running, prompts have at
- * most chunk_tokens rows: by so much a step may become longer. */
+ * which makes the average wait shortest (Smith 1956).  While answers are running, prompts have a
+ * chunk of rows at most: by so much a step may become longer. */
 #include "engine/scheduler.h"
 
 #include <math.h>
 #include <string.h>
+
+enum {
+    MIN_CHUNK = 16, /* fewer rows cost hardly less */
+    MAX_CHUNK = 256,
+    FIRST_CHUNK = 64 /* as long as nothing is known */
+};
+#define LONGEST_STALL 0.1 /* seconds: hardly seen in a text that is being written */
 
 static size_t smaller(size_t a, size_t b)
 {
@@ -125,6 +132,22 @@ static void plan_prompts(struct upg_scheduler *s, size_t n_rows)
             add_share(s, s->running.tasks[i], n_given[i]);
 }
 
+/* Rows that prompts may have beside n_rows of answers: as many as were asked for, or as many as are
+ * expected to take LONGEST_STALL. */
+static size_t chunk_rows(const struct upg_scheduler *s, size_t n_rows)
+{
+    const double plain = upg_step_costs_expect(&s->costs, n_rows);
+    size_t n = MAX_CHUNK;
+
+    if (s->options.chunk_tokens > 0)
+        return s->options.chunk_tokens;
+    if (plain <= 0)
+        return FIRST_CHUNK;
+    while (n > MIN_CHUNK && upg_step_costs_expect(&s->costs, n_rows + n) > plain + LONGEST_STALL)
+        n /= 2;
+    return n;
+}
+
 static void plan(struct upg_scheduler *s, bool with_drafts)
 {
     size_t n_rows, n_prompt_rows;
@@ -133,7 +156,7 @@ static void plan(struct upg_scheduler *s, bool with_drafts)
     n_rows = plan_answers(s, with_drafts);
     n_prompt_rows = UPG_MAX_ROWS - n_rows;
     if (n_rows > 0)
-        n_prompt_rows = smaller(n_prompt_rows, s->options.chunk_tokens);
+        n_prompt_rows = smaller(n_prompt_rows, chunk_rows(s, n_rows));
     plan_prompts(s, n_prompt_rows);
 }
 

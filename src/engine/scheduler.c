@@ -13,7 +13,6 @@ enum {
     DEFAULT_RUNNING = 64,
     DEFAULT_WAITING = 256,
     MOST_WAITING = 65536,
-    DEFAULT_CHUNK = 64,
     DEFAULT_CONTEXTS = 4, /* contexts that the cache holds */
     EXTRA_LOGITS = 32     /* rows for drafts, beyond one for each running task */
 };
@@ -30,8 +29,6 @@ static upg_status complete_options(upg_scheduler_options *o, upg_error *err)
         o->max_running = DEFAULT_RUNNING;
     if (o->max_waiting == 0)
         o->max_waiting = DEFAULT_WAITING;
-    if (o->chunk_tokens == 0)
-        o->chunk_tokens = DEFAULT_CHUNK;
     if (o->max_running > UPG_MAX_RUNNING)
         return upg_fail(err, UPG_ERR_ARGUMENT, "max_running: %zu is more than %d", o->max_running,
                         UPG_MAX_RUNNING);
