@@ -1,7 +1,11 @@
 /* calls.c -- splitting an answer into text and function calls. */
 #include "server/calls.h"
 
+#include <jansson.h>
+#include <stdio.h>
 #include <string.h>
+
+enum { MAX_NAME_BYTES = 72 }; /* names of functions have at most 64 */
 
 /* A scanner of held bytes: each step moves on, or tells that more is needed or that it is no call. */
 enum scan { SCAN_YES, SCAN_NO, SCAN_MORE };
@@ -38,21 +42,37 @@ static enum scan skip_token(struct scanner *scanner, const char *literal)
     return skip_literal(scanner, literal);
 }
 
-/* A name in quotes; names have no escapes. */
-static enum scan skip_name(struct scanner *scanner, const char **name, size_t *n_name)
+/* A string; a model may write any character of it as an escape.  One that is too long is cut. */
+static enum scan skip_string(struct scanner *scanner, char *text, size_t n_text)
 {
-    const char *end;
     enum scan result = skip_token(scanner, "\"");
+    const size_t begin = scanner->at - 1;
+    json_t *string;
 
     if (result != SCAN_YES)
         return result;
-    *name = scanner->bytes + scanner->at;
-    end = memchr(*name, '"', scanner->n - scanner->at);
-    if (!end)
+    while (scanner->at < scanner->n && scanner->bytes[scanner->at] != '"')
+        scanner->at += scanner->bytes[scanner->at] == '\\' ? 2 : 1;
+    if (scanner->at >= scanner->n)
         return SCAN_MORE;
-    *n_name = (size_t)(end - *name);
-    scanner->at += *n_name + 1;
+    scanner->at++;
+    string = json_loadb(scanner->bytes + begin, scanner->at - begin, JSON_DECODE_ANY, NULL);
+    if (!string)
+        return SCAN_NO;
+    snprintf(text, n_text, "%s", json_string_value(string));
+    json_decref(string);
     return SCAN_YES;
+}
+
+/* "KEY": */
+static enum scan skip_key(struct scanner *scanner, const char *key)
+{
+    char found[MAX_NAME_BYTES];
+    enum scan result = skip_string(scanner, found, sizeof found);
+
+    if (result == SCAN_YES)
+        result = strcmp(found, key) == 0 ? skip_token(scanner, ":") : SCAN_NO;
+    return result;
 }
 
 /* What may stand before the first call. */
@@ -72,18 +92,18 @@ static enum scan skip_opening(struct scanner *scanner)
 }
 
 /* {"name": "NAME", "arguments":, up to the value. */
-static enum scan skip_head(struct scanner *scanner, const char **name, size_t *n_name)
+static enum scan skip_head(struct scanner *scanner, char name[MAX_NAME_BYTES])
 {
-    static const char *const before_name[] = {"{", "\"name\"", ":"};
-    static const char *const after_name[] = {",", "\"arguments\"", ":"};
-    enum scan result = SCAN_YES;
+    enum scan result = skip_token(scanner, "{");
 
-    for (size_t i = 0; i < 3 && result == SCAN_YES; i++)
-        result = skip_token(scanner, before_name[i]);
     if (result == SCAN_YES)
-        result = skip_name(scanner, name, n_name);
-    for (size_t i = 0; i < 3 && result == SCAN_YES; i++)
-        result = skip_token(scanner, after_name[i]);
+        result = skip_key(scanner, "name");
+    if (result == SCAN_YES)
+        result = skip_string(scanner, name, MAX_NAME_BYTES);
+    if (result == SCAN_YES)
+        result = skip_token(scanner, ",");
+    if (result == SCAN_YES)
+        result = skip_key(scanner, "arguments");
     skip_any(scanner, " \t\r\n");
     if (result == SCAN_YES && scanner->at == scanner->n)
         return SCAN_MORE;
@@ -102,8 +122,7 @@ static void give_up(struct call_splitter *splitter, segment_fn segment, void *co
 static void look(struct call_splitter *splitter, segment_fn segment, void *context)
 {
     struct scanner scanner = {splitter->held.bytes, splitter->held.n, 0};
-    const char *name = NULL;
-    size_t n_name = 0;
+    char name[MAX_NAME_BYTES];
     enum scan result = SCAN_YES;
 
     if (splitter->state == CALLS_UNDECIDED)
@@ -114,11 +133,11 @@ static void look(struct call_splitter *splitter, segment_fn segment, void *conte
         scanner.bytes[scanner.at] == ']')
         return; /* the end of the array: the rest is for call_splitter_end() */
     if (result == SCAN_YES)
-        result = skip_head(&scanner, &name, &n_name);
+        result = skip_head(&scanner, name);
     if (result == SCAN_NO) {
         give_up(splitter, segment, context);
     } else if (result == SCAN_YES) {
-        segment(context, SEGMENT_CALL, name, n_name);
+        segment(context, SEGMENT_CALL, name, strlen(name));
         splitter->n_calls++;
         splitter->state = CALLS_ARGUMENTS;
         splitter->depth = 0;

@@ -164,8 +164,8 @@ static json_t *document(struct generation *generation)
     for (size_t i = 0; i < generation->n_choices; i++) {
         struct choice *choice = &generation->choices[i];
         json_t *message = message_json(choice); /* first: it finds the calls */
-        json_t *logprobs = generation->request.logprobs ? chat_logprobs(generation, &choice->new)
-                                                        : json_null();
+        json_t *logprobs =
+            generation->request.logprobs ? chat_logprobs(generation, &choice->new) : json_null();
 
         json_array_append_new(choices, json_pack("{s:i, s:o, s:o, s:s}", "index", (int)i, "message",
                                                  message, "logprobs", logprobs, "finish_reason",

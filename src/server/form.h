@@ -10,9 +10,13 @@ bool form_has_tools(const struct request *request);
 /* The ids of the conversation in the model's chat template, with the functions that may be called. */
 bool form_render(const struct generation *generation, upg_tokens *tokens, struct api_error *error);
 
-/* The filter of one choice, for the scheduler to take over; left empty if there is none.  A
- * schema that cannot be honoured is refused with a 400 that names the keyword. */
-bool form_constrain(const struct generation *generation, upg_token_filter *filter,
-                    struct api_error *error);
+/* The form that the request asks for, as the text of a JSON Schema that the caller frees; NULL in
+ * *schema: any text. */
+bool form_schema(const struct request *request, char **schema, struct api_error *error);
+
+/* The filter of one choice, for the scheduler to take over; empty if the schema is NULL.  A schema
+ * that cannot be honoured is refused with a 400 that names the keyword. */
+bool form_filter(const struct generation *generation, const char *schema, upg_token_filter *filter,
+                 struct api_error *error);
 
 #endif

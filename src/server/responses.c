@@ -269,8 +269,7 @@ static void end(struct generation *generation, struct text_buffer *out)
     struct response *response = response_of(generation, out);
     const char *status = final_status(&generation->choices[0]);
 
-    tell(response,
-         strcmp(status, "completed") == 0 ? "response.completed" : "response.incomplete",
+    tell(response, strcmp(status, "completed") == 0 ? "response.completed" : "response.incomplete",
          json_pack("{s:o}", "response", response_json(response, status)));
 }
 

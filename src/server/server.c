@@ -78,6 +78,24 @@ static upg_status check_options(const struct server_options *options, upg_error 
     return UPG_OK;
 }
 
+static upg_status start_parts(struct server *server, upg_error *err)
+{
+    upg_status status = grammars_init(&server->grammars, server->tokenizer, &server->info, err);
+
+    if (status == UPG_OK) {
+        status = connections_start(&server->connections, err);
+        if (status == UPG_OK)
+            status = http_start(server, err);
+        if (status != UPG_OK) {
+            http_close_port(server);
+            connections_stop(&server->connections);
+        }
+    }
+    if (status != UPG_OK)
+        grammars_clear(&server->grammars);
+    return status;
+}
+
 upg_status server_start(struct server **result, const upg_model *model, upg_scheduler *scheduler,
                         const struct server_options *options, upg_error *err)
 {
@@ -102,14 +120,7 @@ upg_status server_start(struct server **result, const upg_model *model, upg_sche
     if (!server->tokenizer)
         status = server_fail(err, UPG_ERR_UNSUPPORTED, "%s: has no tokenizer", server->info.path);
     if (status == UPG_OK)
-        status = connections_start(&server->connections, err);
-    if (status == UPG_OK) {
-        status = http_start(server, err);
-        if (status != UPG_OK) {
-            http_close_port(server);
-            connections_stop(&server->connections);
-        }
-    }
+        status = start_parts(server, err);
     if (status != UPG_OK) {
         free(server);
         return status;
@@ -150,6 +161,7 @@ void server_stop(struct server *server, double grace_seconds)
     wait_for_exchanges(server); /* after the drain nothing sleeps: all that is left is sending */
     http_stop(server);
     connections_stop(&server->connections);
+    grammars_clear(&server->grammars);
     if (server->options.log)
         log_event(server, "stopped", NULL);
     free(server);

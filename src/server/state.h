@@ -3,6 +3,7 @@
 #define UPG_SERVER_STATE_H
 
 #include "server/connections.h"
+#include "server/grammars.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -26,6 +27,7 @@ struct server {
     int listen_fd; /* -1: closed */
     struct MHD_Daemon *daemon;
     struct connections connections;
+    struct grammars grammars;
     struct metrics metrics;
     atomic_uint_fast64_t next_exchange;
     atomic_bool is_draining;

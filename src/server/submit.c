@@ -157,19 +157,40 @@ static void give_up_from(struct generation *generation, size_t i)
         upg_scheduler_cancel(generation->server->scheduler, generation->choices[k].number);
 }
 
+/* Submit the i-th choice with what all have in common. */
+static bool submit_choice(struct generation *generation, size_t i, const char *schema,
+                          upg_request *submission, struct api_error *error)
+{
+    struct choice *choice = &generation->choices[i];
+    upg_error cause;
+
+    submission->ids = generation->prompts[choice->prompt].ids;
+    submission->n_ids = generation->prompts[choice->prompt].n;
+    submission->on_event_context = choice;
+    if (!form_filter(generation, schema, &submission->filter, error))
+        return false;
+    generation_reference(generation);
+    if (upg_scheduler_submit(generation->server->scheduler, submission, &choice->number, &cause) ==
+        UPG_OK)
+        return true;
+    generation_release(generation);
+    if (submission->filter.free) /* taken over only by a success */
+        submission->filter.free(submission->filter.context);
+    return submission_failed(generation, error, &cause);
+}
+
 bool generation_submit(struct generation *generation, uint64_t client, struct api_error *error)
 {
     const struct request *request = &generation->request;
     const size_t n_each = generation->n_choices / generation->n_prompts;
     upg_request submission;
+    char *schema;
     uint64_t seed;
-    upg_error cause;
+    bool is_good = true;
 
     upg_request_defaults(&submission);
     submission.kind = generation->format->kind;
     fill_sampling(&submission.sampling, request);
-    if (!fill_length(&submission, generation, error))
-        return false;
     submission.stop = request->stops;
     submission.n_stop = request->n_stops;
     submission.ignore_stop_ids = request->ignore_eos;
@@ -177,25 +198,15 @@ bool generation_submit(struct generation *generation, uint64_t client, struct ap
     submission.n_top_logprobs = (size_t)request->n_top;
     submission.client = client;
     submission.on_event = generation_on_event;
+    if (!fill_length(&submission, generation, error) || !form_schema(request, &schema, error))
+        return false;
     seed = submission.sampling.seed;
-    for (size_t i = 0; i < generation->n_choices; i++) {
-        struct choice *choice = &generation->choices[i];
-
-        submission.ids = generation->prompts[choice->prompt].ids;
-        submission.n_ids = generation->prompts[choice->prompt].n;
+    for (size_t i = 0; i < generation->n_choices && is_good; i++) {
         submission.sampling.seed = seed + i % n_each;
-        submission.on_event_context = choice;
-        if (!form_constrain(generation, &submission.filter, error)) {
+        is_good = submit_choice(generation, i, schema, &submission, error);
+        if (!is_good)
             give_up_from(generation, i);
-            return false;
-        }
-        generation_reference(generation);
-        if (upg_scheduler_submit(generation->server->scheduler, &submission, &choice->number,
-                                 &cause) != UPG_OK) {
-            generation_release(generation);
-            give_up_from(generation, i);
-            return submission_failed(generation, error, &cause);
-        }
     }
-    return true;
+    free(schema);
+    return is_good;
 }

@@ -55,6 +55,7 @@ static void calls_are_found(void **state)
     assert_split(
         " [ { \"name\" : \"get_x\" , \"arguments\" :\n {\"a\": [1, {\"b\": \"}]\\\"\"}]} } ]\n",
         "C:get_xA:{\"a\": [1, {\"b\": \"}]\\\"\"}]}E");
+    assert_split("[{\"n\\u0061me\":\"\\u0066\",\"argument\\u0073\":{}}]", "C:fA:{}E");
     assert_split("[{\"name\":\"f\",\"arguments\":{}},{\"name\":\"g\",\"arguments\":{\"x\":1}}]",
                  "C:fA:{}EC:gA:{\"x\":1}E");
 }
