@@ -19,12 +19,18 @@ endfunction()
 # Sanitizers fail an allocation that is too large as malloc does, instead of ending the program: tests ask for such.
 set(UPG_TEST_ENVIRONMENT ASAN_OPTIONS=allocator_may_return_null=1 TSAN_OPTIONS=allocator_may_return_null=1)
 
+# See tests/unit.h.
+if(UPG_SANITIZE OR CMAKE_CROSSCOMPILING)
+    set(UPG_TEST_DEFINITIONS UPG_SLOW_BUILD)
+endif()
+
 # upg_test(NAME SOURCES file... USES library... [ARGS argument...])
 # A cmocka program that ctest runs from the source tree's root, so that tests find tests/data.
 function(upg_test name)
     cmake_parse_arguments(TEST "" "" "SOURCES;USES;ARGS" ${ARGN})
     add_executable(test_${name} ${TEST_SOURCES})
     target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    target_compile_definitions(test_${name} PRIVATE ${UPG_TEST_DEFINITIONS})
     target_link_libraries(test_${name} PRIVATE ${TEST_USES} PkgConfig::CMOCKA m)
     add_test(NAME ${name} COMMAND test_${name} ${TEST_ARGS} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES ENVIRONMENT "${UPG_TEST_ENVIRONMENT}")
