@@ -2,14 +2,17 @@
  *
  * Packed parts: quantize the rows (once for all parts of a map, which share the input side of the
  * transform), integer sums, outputs.  The sums of a pass over few rows take as much memory as
- * n_blocks outputs each, so a step of many rows is several passes. */
+ * n_blocks outputs each.  For more rows than a packed program takes at a time a part is decoded to
+ * bytes first, and its product needs no more than its outputs; a matrix too large for that (a head)
+ * is multiplied in several passes. */
 #include "gpu/state.h"
 
 #include <string.h>
 
 enum {
-    SUMS_BYTES = 128 << 20, /* a pass's sums; at most what lavapipe takes as one range */
-    MAX_TILE = 8            /* rows that a packed program takes at a time */
+    SUMS_BYTES = 128 << 20,    /* a pass's sums; at most what lavapipe takes as one range */
+    DECODED_BYTES = 128 << 20, /* a matrix that is decoded for many rows, at most */
+    MAX_TILE = 8               /* rows that a packed program takes at a time */
 };
 
 static uint64_t sums_bytes_of(const struct gpu_matrix *part)
@@ -156,11 +159,12 @@ static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part, struct 
     gpu_step_add(&gpu->step, &command);
 }
 
-static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range sums,
-                        struct gpu_place y, uint32_t y_stride, uint32_t n_rows, uint32_t joined)
+static void finish_part(struct upg_gpu *gpu, enum gpu_program program,
+                        const struct gpu_matrix *part, struct gpu_range sums, struct gpu_place y,
+                        uint32_t y_stride, uint32_t n_rows, uint32_t joined)
 {
     const struct gpu_command command = {
-        .program = GPU_PROGRAM_finish,
+        .program = program,
         .joined = joined,
         .groups = {(part->padded_rows + 255) / 256, n_rows, 1},
         .n_ranges = 6,
@@ -233,9 +237,68 @@ static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, s
         const struct gpu_matrix *part = &linear->part[i];
 
         if (part->type == UPG_TYPE_PACKED) {
-            finish_part(gpu, part, sums[i], y, y_stride, n_rows, joined);
+            finish_part(gpu, GPU_PROGRAM_finish, part, sums[i], y, y_stride, n_rows, joined);
             joined = 1;
         }
+        y.begin += part->n_rows;
+    }
+}
+
+/* ---- Many rows: decode a part once, multiply bytes ---- */
+
+static uint64_t decoded_bytes(const struct gpu_matrix *part)
+{
+    return (uint64_t)part->padded_rows * part->padded_cols;
+}
+
+/* Whether all parts are packed and fit the buffers of this way. */
+static bool can_decode(const struct upg_gpu *gpu, const struct gpu_linear *linear)
+{
+    bool fits = linear->n_parts > 0;
+
+    for (size_t i = 0; i < linear->n_parts; i++)
+        fits = fits && linear->part[i].type == UPG_TYPE_PACKED &&
+               decoded_bytes(&linear->part[i]) <= gpu->scratch.decoded.n_bytes;
+    return fits;
+}
+
+static void decode_and_multiply(struct upg_gpu *gpu, const struct gpu_matrix *part,
+                                struct gpu_range sums, uint32_t n_rows)
+{
+    const uint32_t n_groups = part->padded_cols / UPG_COL_GROUP;
+    const enum gpu_program program = gpu_decode_program(part->k);
+    const uint32_t wide = gpu_threads_of(&gpu->programs.tuning, program) / 16 * GPU_DECODE_RUN;
+    const struct gpu_command decode = {
+        .program = program,
+        .groups = {(n_groups + wide - 1) / wide, part->padded_rows / UPG_ROW_BLOCK, 1},
+        .n_ranges = 3,
+        .ranges = {part->codes, gpu_pairs(&gpu->weights, part->k),
+                   gpu_whole(&gpu->scratch.decoded)},
+        .constants = {n_groups}};
+    const struct gpu_command gemm = {
+        .program = GPU_PROGRAM_gemm,
+        .groups = {part->padded_rows / UPG_ROW_BLOCK,
+                   (n_rows + GPU_GEMM_TOKENS - 1) / GPU_GEMM_TOKENS, 1},
+        .n_ranges = 5,
+        .ranges = {gpu_whole(&gpu->scratch.decoded), gpu_whole(&gpu->scratch.codes),
+                   gpu_whole(&gpu->scratch.scales), part->gain, sums},
+        .constants = {n_groups, n_rows, part->n_blocks, part->padded_rows}};
+
+    gpu_step_add(&gpu->step, &decode);
+    gpu_step_add(&gpu->step, &gemm);
+}
+
+static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
+                          uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows)
+{
+    quantize(gpu, &linear->part[0], x, x_stride, n_rows, find_source(gpu, x, n_rows));
+    for (size_t i = 0; i < linear->n_parts; i++) {
+        const struct gpu_matrix *part = &linear->part[i];
+        const struct gpu_range sums = {gpu->scratch.sums.buffer, 0,
+                                       (uint64_t)n_rows * part->padded_rows * sizeof(float)};
+
+        decode_and_multiply(gpu, part, sums, n_rows);
+        finish_part(gpu, GPU_PROGRAM_finish_float, part, sums, y, y_stride, n_rows, 0);
         y.begin += part->n_rows;
     }
 }
@@ -250,6 +313,10 @@ void gpu_linear_op(void *state, struct upg_activation out, const struct upg_line
 
     bool is_packed = true; /* altogether */
 
+    if (n > MAX_TILE && can_decode(gpu, loaded)) {
+        decoded_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride, n);
+        return;
+    }
     for (size_t i = 0; i < loaded->n_parts; i++)
         is_packed = is_packed && loaded->part[i].type == UPG_TYPE_PACKED;
     plain_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride, n);
@@ -267,7 +334,7 @@ void gpu_linear_op(void *state, struct upg_activation out, const struct upg_line
 upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
 {
     const uint64_t max_rows = gpu->setup.max_rows;
-    uint64_t row_bytes = 0, codes = 0, n_blocks = 0, sums;
+    uint64_t row_bytes = 0, codes = 0, n_blocks = 0, decoded = 0, rows = 0, sums;
     upg_status status;
 
     for (size_t i = 0; i <= gpu->setup.model->config.n_layers; i++)
@@ -277,6 +344,12 @@ upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
             if (row_sums_bytes(linear) > row_bytes)
                 row_bytes = row_sums_bytes(linear);
             for (size_t p = 0; p < linear->n_parts; p++) {
+                const struct gpu_matrix *part = &linear->part[p];
+
+                if (decoded_bytes(part) <= DECODED_BYTES && decoded_bytes(part) > decoded)
+                    decoded = decoded_bytes(part);
+                if (decoded_bytes(part) <= DECODED_BYTES && part->padded_rows > rows)
+                    rows = part->padded_rows;
                 codes = linear->part[p].padded_cols > codes ? linear->part[p].padded_cols : codes;
                 n_blocks =
                     linear->part[p].n_blocks > n_blocks ? linear->part[p].n_blocks : n_blocks;
@@ -287,6 +360,8 @@ upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
         sums = row_bytes + UPG_MAX_PARTS * GPU_ALIGN > SUMS_BYTES
                    ? row_bytes + UPG_MAX_PARTS * GPU_ALIGN
                    : SUMS_BYTES;
+    if (sums < max_rows * rows * sizeof(float))
+        sums = max_rows * rows * sizeof(float);
     status = gpu_buffer_new(&gpu->device, &gpu->scratch.codes, max_rows * codes, GPU_LOCAL,
                             "quantized rows", err);
     if (status == UPG_OK)
@@ -295,5 +370,8 @@ upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
                                 "scales of rows", err);
     if (status == UPG_OK)
         status = gpu_buffer_new(&gpu->device, &gpu->scratch.sums, sums, GPU_LOCAL, "sums", err);
+    if (status == UPG_OK)
+        status = gpu_buffer_new(&gpu->device, &gpu->scratch.decoded, decoded, GPU_LOCAL,
+                                "a decoded matrix", err);
     return status;
 }

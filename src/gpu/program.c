@@ -5,10 +5,11 @@
 
 #include <string.h>
 
-/* UPG_SHADER_FOLDER is where the build put NAME.spv; packed programs are there with products of
+/* UPG_SHADER_FOLDER is where the build put NAME.spv; those that multiply are there with products of
  * four bytes in one instruction (NAME_dot.spv) and without. */
 #define X(name) UPG_EMBED(upg_spirv_##name, UPG_SHADER_FOLDER "/" #name ".spv");
 GPU_PROGRAMS(X)
+GPU_DECODE_PROGRAMS(X)
 GPU_PACKED_PROGRAMS(X)
 #undef X
 #define X(name) UPG_EMBED(upg_spirv_##name##_dot, UPG_SHADER_FOLDER "/" #name "_dot.spv");
@@ -22,7 +23,7 @@ struct embedded {
 
 static const struct embedded embedded[] = {
 #define X(name) {#name, upg_spirv_##name, upg_spirv_##name##_end, NULL, NULL},
-    GPU_PROGRAMS(X)
+    GPU_PROGRAMS(X) GPU_DECODE_PROGRAMS(X)
 #undef X
 #define X(name)                                                                                    \
     {#name, upg_spirv_##name, upg_spirv_##name##_end, upg_spirv_##name##_dot,                      \
@@ -52,6 +53,8 @@ uint32_t gpu_threads_of(const struct gpu_tuning *tuning, enum gpu_program progra
 {
     const int tile = (program - GPU_PROGRAM_packed_k2_t1) % GPU_PACKED_TILES;
 
+    if (program < GPU_PROGRAM_packed_k2_t1)
+        return tuning->few_threads;
     return tile < 2 ? tuning->few_threads : tuning->many_threads;
 }
 
@@ -71,7 +74,7 @@ static upg_status make_pipeline(struct gpu_programs *programs, enum gpu_program 
                                programs->tuning.table_copies};
     const VkSpecializationMapEntry entries[] = {{0, 0, sizeof *values},
                                                 {1, sizeof *values, sizeof *values}};
-    const VkSpecializationInfo constants = {.mapEntryCount = code->dot_begin ? 2 : 0,
+    const VkSpecializationInfo constants = {.mapEntryCount = 2, /* unknown to most programs */
                                             .pMapEntries = entries,
                                             .dataSize = sizeof values,
                                             .pData = values};

@@ -6,24 +6,22 @@
 
 /* What a program computes is said at the head of its file in shaders/.  Programs with a suffix are
  * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
+/* clang-format off */
 #define GPU_PROGRAMS(X)                                                                            \
-    X(add)                                                                                         \
-    X(attention_f16)                                                                               \
-    X(attention_f32)                                                                               \
-    X(combine)                                                                                     \
-    X(finish) X(gate) X(norm) X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8) X(quantize)      \
-        X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
+    X(add) X(attention_f16) X(attention_f32) X(combine) X(finish) X(finish_float) X(gate) X(norm)  \
+    X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)                                            \
+    X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
+#define GPU_DECODE_PROGRAMS(X) X(decode_k2) X(decode_k3) X(decode_k4)
 #define GPU_PACKED_PROGRAMS(X)                                                                     \
-    X(packed_k2_t1)                                                                                \
-    X(packed_k2_t2)                                                                                \
-    X(packed_k2_t4)                                                                                \
-    X(packed_k2_t8)                                                                                \
-    X(packed_k3_t1) X(packed_k3_t2) X(packed_k3_t4) X(packed_k3_t8) X(packed_k4_t1)                \
-        X(packed_k4_t2) X(packed_k4_t4) X(packed_k4_t8)
+    X(packed_k2_t1) X(packed_k2_t2) X(packed_k2_t4) X(packed_k2_t8)                                \
+    X(packed_k3_t1) X(packed_k3_t2) X(packed_k3_t4) X(packed_k3_t8)                                \
+    X(packed_k4_t1) X(packed_k4_t2) X(packed_k4_t4) X(packed_k4_t8)                                \
+    X(gemm)
+/* clang-format on */
 
 enum gpu_program {
 #define X(name) GPU_PROGRAM_##name,
-    GPU_PROGRAMS(X) GPU_PACKED_PROGRAMS(X)
+    GPU_PROGRAMS(X) GPU_DECODE_PROGRAMS(X) GPU_PACKED_PROGRAMS(X)
 #undef X
         GPU_N_PROGRAMS,
     GPU_COPY /* no program: copies range 0 to range 1 */
@@ -31,8 +29,15 @@ enum gpu_program {
 
 enum {
     GPU_PACKED_TILES = 4, /* t = 1, 2, 4, 8 */
-    GPU_PACKED_RUN = 4    /* RUN of packed.comp */
+    GPU_PACKED_RUN = 4,   /* RUN of packed.comp */
+    GPU_DECODE_RUN = 16,  /* RUN of decode.comp */
+    GPU_GEMM_TOKENS = 32  /* TILE of gemm.comp */
 };
+
+static inline enum gpu_program gpu_decode_program(int k)
+{
+    return (enum gpu_program)(GPU_PROGRAM_decode_k2 + (k - 2));
+}
 
 static inline enum gpu_program gpu_packed_program(int k, uint32_t log2_tile)
 {
@@ -53,7 +58,7 @@ struct gpu_tuning {
 
 struct gpu_tuning gpu_tuning_of(const struct gpu_limits *limits);
 
-/* Threads of a workgroup of a packed program. */
+/* Threads of a workgroup of a program that decodes. */
 uint32_t gpu_threads_of(const struct gpu_tuning *tuning, enum gpu_program program);
 
 struct gpu_programs {

@@ -29,7 +29,7 @@ struct gpu_row {
 
 /* Buffers of linear maps: quantized rows, and integer sums of pass_rows rows. */
 struct gpu_scratch {
-    struct gpu_buffer codes, scales, sums, partial;
+    struct gpu_buffer codes, scales, sums, decoded, partial;
     uint32_t partial_rows, n_spans; /* rows of an attention dispatch, room for each head */
 };
 

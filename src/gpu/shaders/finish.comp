@@ -20,7 +20,11 @@ layout(push_constant) uniform Constants
     uint has_output_transform, adds;
 };
 
+#ifdef FLOAT /* F itself, from gemm.comp */
+layout(binding = 0) readonly buffer Sums { float sums[]; };      /* [token][padded_rows] */
+#else
 layout(binding = 0) readonly buffer Sums { int sums[]; };        /* [token][n_blocks][padded_rows] */
+#endif
 layout(binding = 1) readonly buffer Scales { float scales[]; };  /* [token][n_blocks][2]: scale, sum */
 layout(binding = 2) readonly buffer RowScale { uint row_scale[]; }; /* [padded_rows / 2] binary16 */
 layout(binding = 3) readonly buffer Gain { float gain[]; };      /* [n_blocks] */
@@ -39,6 +43,9 @@ void main()
     float value = 0;
 
     if (row < padded_rows) {
+#ifdef FLOAT
+        value = sums[token * padded_rows + row];
+#else
         for (uint first = 0; first < n_blocks; first += AHEAD) {
             int ahead[AHEAD]; /* loads side by side; the order of the additions stays */
 
@@ -52,6 +59,7 @@ void main()
                 value = first + j < n_blocks ? next : value;
             }
         }
+#endif
         const vec2 scale = unpackHalf2x16(row_scale[row / 2]);
         value *= row % 2 == 0 ? scale.x : scale.y;
     }

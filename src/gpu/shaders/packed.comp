@@ -7,26 +7,16 @@
  *
  * A team of 16 threads decodes RUN column groups of a row block; thread r holds rows 16 i + r and
  * all 4 columns, so a step of a team's block is one word a thread, and 64 consecutive bytes a load.
- * In each plane, the windows of two neighbouring steps lie in 8 bits, which choose a pair of values:
- * one look-up in shared memory serves two weights.  Each thread reads a copy of the tables in its
- * own bank.  Values are biased by 64 in each plane, so bytes add without carry.  Words of four
- * columns are in the order 0, 2, 1, 3, as quantize.comp writes x.
+ * Words of four columns are in the order 0, 2, 1, 3, as quantize.comp writes x.
  *
  * A unit of a workgroup is a row block and as many columns as its teams take, whole scale blocks.
  * Workgroups: (at most one a unit, 1, tile of TOKENS tokens); each goes through several units, as
  * its tables are worth filling only for several. */
 #version 460
+#extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
 #extension GL_EXT_control_flow_attributes : require
-#ifdef DOT
-#extension GL_EXT_spirv_intrinsics : require
-spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019],
-                  id = 4452) /* OpSUDot of 4 packed bytes: signed a, unsigned b */
-int signed_times_unsigned(int a, uint b, spirv_literal int format);
-#endif
-
-layout(local_size_x_id = 0) in;                 /* 16 teams or more */
-layout(constant_id = 1) const uint COPIES = 16; /* of a table: 16 or 32 */
+#include "dot.glsl"
 
 layout(push_constant) uniform Constants
 {
@@ -43,68 +33,12 @@ layout(binding = 1) readonly buffer X { int x[]; };          /* [token][x_stride
 layout(binding = 2) readonly buffer Pairs { uint pairs[]; }; /* [256] plane a low, b high */
 layout(binding = 3) buffer Sums { int sums[]; };             /* [token][n_blocks][padded_rows] */
 
-#if K == 2
-const uint ENTRIES = 128;
-#else
-const uint ENTRIES = 256; /* plane b of K == 3 uses 128 */
-#endif
+#include "packed.glsl"
+
 const uint RUN = 4;   /* column groups of a team in a unit */
 const uint AHEAD = 2; /* of them loaded at a time: 4 take more registers than they win */
 
-shared uint16_t table[ENTRIES * COPIES * 2]; /* [entry][copy][plane] */
 shared int team_sums[gl_WorkGroupSize.x / 2]; /* [scale block of the unit][128] */
-
-void fill_tables()
-{
-    const uint thread = gl_LocalInvocationIndex, n = gl_WorkGroupSize.x / ENTRIES;
-    const uint entry = thread % ENTRIES, pair = pairs[entry];
-
-    for (uint j = thread / ENTRIES; j < COPIES; j += n) {
-        const uint copy = (j + thread) % COPIES; /* neighbours write to different banks */
-
-        table[(entry * COPIES + copy) * 2] = uint16_t(pair);
-        table[(entry * COPIES + copy) * 2 + 1] = uint16_t(pair >> 16);
-    }
-}
-
-/* Windows of steps (0, 1), (2, 3), (4, 5), (6, 7), a byte a column: previous is the last vector of
- * the block to the left. */
-void windows_of_rate_1(uint previous, uint v, out uint windows[4])
-{
-    windows[0] = ((previous >> 3) & 0x1f1f1f1fu) | ((v << 5) & 0x60606060u);
-    windows[1] = ((previous >> 5) & 0x07070707u) | ((v << 3) & 0x78787878u);
-    windows[2] = ((previous >> 7) & 0x01010101u) | ((v << 1) & 0x7e7e7e7eu);
-    windows[3] = (v >> 1) & 0x7f7f7f7fu;
-}
-
-void windows_of_rate_2(uint previous, uint v0, uint v1, out uint windows[4])
-{
-    windows[0] = ((previous >> 4) & 0x0f0f0f0fu) | ((v0 << 4) & 0xf0f0f0f0u);
-    windows[1] = v0;
-    windows[2] = ((v0 >> 4) & 0x0f0f0f0fu) | ((v1 << 4) & 0xf0f0f0f0u);
-    windows[3] = v1;
-}
-
-/* Both planes' values of two steps of column c: step i low, step i + 1 high. */
-uint look_up(uint window_a, uint window_b, int c, uint copy)
-{
-    const uint a = bitfieldExtract(window_a, 8 * c, 8), b = bitfieldExtract(window_b, 8 * c, 8);
-
-    return uint(table[(a * COPIES + copy) * 2]) + uint(table[(b * COPIES + copy) * 2 + 1]);
-}
-
-int multiply(int x_word, uint weights)
-{
-#ifdef DOT
-    return signed_times_unsigned(x_word, weights, 0);
-#else
-    int sum = 0;
-
-    [[unroll]] for (int i = 0; i < 32; i += 8)
-        sum += bitfieldExtract(x_word, i, 8) * int(bitfieldExtract(weights, i, 8));
-    return sum;
-#endif
-}
 
 void main()
 {
@@ -121,15 +55,15 @@ void main()
         const uint first = chunk * wide + team * RUN;
         const uint last = min(first + RUN, n_groups); /* which is a multiple of 16 */
         uint at = (row_block * n_groups + first) * (16 * K) + row;
-        uint previous_a = 0, previous_b = 0;
+        uint previous[2] = {0, 0};
         int acc[8][TOKENS];
 
         [[unroll]] for (int i = 0; i < 8; i++)
             [[unroll]] for (uint t = 0; t < TOKENS; t++)
                 acc[i][t] = 0;
         if (first > 0 && first < n_groups) {
-            previous_a = codes[at - 16 * K + (K == 2 ? 0 : 16)];
-            previous_b = codes[at - 16];
+            previous[0] = codes[at - 16 * K + (K == 2 ? 0 : 16)];
+            previous[1] = codes[at - 16];
         }
         for (uint g = first; g < last; g += AHEAD) {
             uint word[AHEAD][K];
@@ -139,38 +73,15 @@ void main()
                     word[j][v] = codes[at + (j * K + v) * 16];
             at += AHEAD * 16 * K;
             [[unroll]] for (uint j = 0; j < AHEAD; j++) {
-                uint a[4], b[4];
+                uint words[8];
                 int x_word[TOKENS];
 
-#if K == 2
-                windows_of_rate_1(previous_a, word[j][0], a);
-                windows_of_rate_1(previous_b, word[j][1], b);
-                previous_a = word[j][0];
-#elif K == 3
-                windows_of_rate_2(previous_a, word[j][0], word[j][1], a);
-                windows_of_rate_1(previous_b, word[j][2], b);
-                previous_a = word[j][1];
-#else
-                windows_of_rate_2(previous_a, word[j][0], word[j][1], a);
-                windows_of_rate_2(previous_b, word[j][2], word[j][3], b);
-                previous_a = word[j][1];
-#endif
-                previous_b = word[j][K - 1];
                 [[unroll]] for (uint t = 0; t < TOKENS; t++)
                     x_word[t] = x[min(first_token + t, n_tokens - 1) * x_stride + g + j];
-                [[unroll]] for (uint i = 0; i < 4; i++) {
-                    const uint p =
-                        look_up(a[i], b[i], 0, copy) + (look_up(a[i], b[i], 1, copy) << 16);
-                    const uint q =
-                        look_up(a[i], b[i], 2, copy) + (look_up(a[i], b[i], 3, copy) << 16);
-                    const uint even = (p & 0x00ff00ffu) | ((q << 8) & 0xff00ff00u);
-                    const uint odd = ((p >> 8) & 0x00ff00ffu) | (q & 0xff00ff00u);
-
-                    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                        acc[2 * i][t] += multiply(x_word[t], even);
-                        acc[2 * i + 1][t] += multiply(x_word[t], odd);
-                    }
-                }
+                decode(word[j], previous, copy, words);
+                [[unroll]] for (uint i = 0; i < 8; i++)
+                    [[unroll]] for (uint t = 0; t < TOKENS; t++)
+                        acc[i][t] += multiply(x_word[t], words[i]);
             }
         }
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
