@@ -295,6 +295,9 @@ UPG_API void upg_sequence_free(upg_sequence *sequence);
 /* Number of tokens appended so far. */
 UPG_API size_t upg_sequence_n_tokens(const upg_sequence *sequence);
 
+/* The tokens, [upg_sequence_n_tokens()]; borrowed until the next call on this sequence. */
+UPG_API const int32_t *upg_sequence_ids(const upg_sequence *sequence);
+
 /* Forget the tokens from position n_tokens on (n_tokens <= current number). */
 UPG_API upg_status upg_sequence_truncate(upg_sequence *sequence, size_t n_tokens, upg_error *err);
 

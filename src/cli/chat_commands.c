@@ -8,8 +8,10 @@
 #include "cli/messages.h"
 #include "cli/output.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static upg_status say_help(struct chat *chat, const char *argument, upg_error *err);
 
@@ -33,6 +35,27 @@ static upg_status set_system(struct chat *chat, const char *argument, upg_error 
     return status;
 }
 
+/* What was computed goes to, or comes from, a file beside the messages' one.  Without it, all is
+ * computed again: nothing else is lost, so a failure is only told. */
+static void use_cache_file(struct chat *chat, const char *messages_path, bool saves)
+{
+    const size_t n = strlen(messages_path) + sizeof ".cache";
+    char *path = malloc(n);
+    upg_status status = UPG_OK;
+    upg_error err;
+
+    if (!path)
+        return;
+    snprintf(path, n, "%s.cache", messages_path);
+    if (saves && chat->conversation.held.n > 0)
+        status = conversation_save_cache(&chat->conversation, path, &err);
+    else if (!saves && access(path, F_OK) == 0)
+        status = conversation_load_cache(&chat->conversation, path, &err);
+    if (status != UPG_OK)
+        note("%s; the conversation will be computed again", err.message);
+    free(path);
+}
+
 static upg_status save(struct chat *chat, const char *argument, upg_error *err)
 {
     const struct conversation *conversation = &chat->conversation;
@@ -52,8 +75,10 @@ static upg_status save(struct chat *chat, const char *argument, upg_error *err)
         status = output_file_close(&file, status, err);
     }
     free(text);
-    if (status == UPG_OK)
+    if (status == UPG_OK) {
         note("%s: %zu messages saved", argument, conversation->n_messages);
+        use_cache_file(chat, argument, true);
+    }
     return status;
 }
 
@@ -87,11 +112,13 @@ static upg_status load(struct chat *chat, const char *argument, upg_error *err)
         return status;
     status = load_text(chat, &text, err);
     text_clear(&text);
-    if (status != UPG_OK)
+    if (status != UPG_OK) {
         add_context(err, argument);
-    else
-        note("%s: %zu messages loaded", argument, chat->conversation.n_messages);
-    return status;
+        return status;
+    }
+    note("%s: %zu messages loaded", argument, chat->conversation.n_messages);
+    use_cache_file(chat, argument, false);
+    return UPG_OK;
 }
 
 void chat_print_stats(const struct chat *chat)

@@ -13,6 +13,7 @@ upg_status conversation_open(struct conversation *conversation, const struct ope
     memset(conversation, 0, sizeof *conversation);
     conversation->tokenizer = upg_model_tokenizer(opened->model);
     conversation->context = opened->context;
+    conversation->engine = opened->engine;
     return upg_sequence_new(&conversation->sequence, opened->engine, err);
 }
 
@@ -187,6 +188,34 @@ static upg_status note_held(struct conversation *conversation, const upg_tokens 
     else if (held->n < n_sequence)
         upg_sequence_truncate(conversation->sequence, held->n, NULL);
     return status;
+}
+
+upg_status conversation_save_cache(const struct conversation *conversation, const char *path,
+                                   upg_error *err)
+{
+    return upg_sequence_save(conversation->sequence, path, err);
+}
+
+upg_status conversation_load_cache(struct conversation *conversation, const char *path,
+                                   upg_error *err)
+{
+    upg_tokens *held = &conversation->held;
+    upg_sequence *loaded = NULL;
+    upg_status status = upg_sequence_truncate(conversation->sequence, 0, err);
+
+    held->n = 0; /* the engine's cache need not have room for both */
+    if (status == UPG_OK)
+        status = upg_sequence_load(&loaded, conversation->engine, path, err);
+    if (status == UPG_OK)
+        status =
+            upg_tokens_append(held, upg_sequence_ids(loaded), upg_sequence_n_tokens(loaded), err);
+    if (status != UPG_OK) {
+        upg_sequence_free(loaded);
+        return status;
+    }
+    upg_sequence_free(conversation->sequence);
+    conversation->sequence = loaded;
+    return UPG_OK;
 }
 
 /* A quarter of the context, or what the user wants, up to half of it. */

@@ -16,6 +16,7 @@
 
 struct conversation {
     const upg_tokenizer *tokenizer; /* borrowed */
+    upg_engine *engine;             /* borrowed */
     upg_sequence *sequence;         /* owned */
     size_t context;                 /* tokens */
     upg_message *messages;          /* [n_messages], owned with their strings */
@@ -50,6 +51,13 @@ upg_status conversation_set_system(struct conversation *conversation, const char
  */
 upg_status conversation_replace(struct conversation *conversation, const upg_message *messages,
                                 size_t n, upg_error *err);
+
+/* Write the sequence to a file, and take it back.  Messages are not touched: only the time of the
+ * next answer depends on it.  After a failure to load the sequence is empty. */
+upg_status conversation_save_cache(const struct conversation *conversation, const char *path,
+                                   upg_error *err);
+upg_status conversation_load_cache(struct conversation *conversation, const char *path,
+                                   upg_error *err);
 
 /* Say `question`, and get the answer; both become messages.  If the context has no room, the oldest
  * turns are dropped first; the system text stays.

@@ -52,6 +52,11 @@ size_t upg_sequence_n_tokens(const upg_sequence *sequence)
     return sequence->n_tokens;
 }
 
+const int32_t *upg_sequence_ids(const upg_sequence *sequence)
+{
+    return sequence->ids;
+}
+
 /* Forget what the cache holds from position n_tokens on. */
 static void drop_cached(upg_sequence *s, size_t n_tokens)
 {

@@ -88,12 +88,32 @@ def test_save_and_load_are_the_same_conversation(upg, tmp_path):
     upg(*GREEDY, "-s", "Be kind.", stdin=f"Hello\n/save {path}\n".encode())
     messages = json.loads(path.read_text())
     assert [m["role"] for m in messages] == ["system", "user", "assistant"]
-    assert [p.name for p in tmp_path.iterdir()] == ["chat.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["chat.json", "chat.json.cache"]
     straight = upg(*GREEDY, "-s", "Be kind.", "--json", stdin=b"Hello\nWho are you?\n").json()
     loaded = upg(*GREEDY, "--json", stdin=f"/load {path}\nWho are you?\n".encode()).json()
     assert loaded["messages"] == straight["messages"]
     path.write_text(json.dumps(straight))  # what chat --json writes can be loaded too
     assert upg("chat", "--json", stdin=f"/load {path}\n".encode()).json()["messages"] == straight["messages"]
+
+
+def test_loaded_conversation_is_not_computed_again(upg, tmp_path):
+    path = tmp_path / "chat.json"
+    cache = tmp_path / "chat.json.cache"
+    upg(*GREEDY, "-s", "Be kind. " * 40, stdin=f"Hello\n/save {path}\n".encode())
+
+    def ask():
+        result = upg(*GREEDY, stdin=f"/load {path}\nWho are you?\n/stats\n".encode())
+        return result.out, stats(result.err)[0][2], result.err
+
+    answer, n_new, _ = ask()
+    damaged = bytearray(cache.read_bytes())
+    damaged[-1] ^= 1
+    cache.write_bytes(damaged)
+    again, n_all, told = ask()
+    assert "is damaged" in told and "computed again" in told
+    cache.unlink()
+    assert ask()[:2] == (again, n_all)
+    assert answer == again and n_new < 40 < n_all
 
 
 @pytest.mark.parametrize("content, status, message", [
