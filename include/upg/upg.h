@@ -3,7 +3,8 @@
  * Whoever reads only this header can write a program.  Two nouns carry everything: a *model*
  * (immutable, shared, opened from a .upg file, a Hugging Face directory, a GGUF file, or embedded
  * in the library) and an *engine* (owns caches and threads, runs sequences of tokens through one
- * model).
+ * model).  A *scheduler* owns an engine and runs many requests on it at once.  Long because a program
+ * includes one header, and it can be read from top to bottom.
  *
  * Rules that hold everywhere:
  *   - A function that can fail returns upg_status and takes an upg_error last; err may be NULL.  On
