@@ -265,6 +265,26 @@ static const struct command plan = {
             NO_MORE_EXAMPLES},
     .run = plan_command};
 
+static const struct command pull = {
+    .name = "pull",
+    .summary = "download a model from a hub",
+    .description =
+        "Downloads a repository of the Hugging Face hub, like microsoft/phi-4, into the cache "
+        "that the hub's own tools use, and writes the name of its folder to standard output. "
+        "Without FILE, what a model needs: weights, configuration, tokenizer. What is there "
+        "already is not fetched again; after an interruption the same command goes on where it "
+        "was. Every file is checked against the hash that the hub announces.\n\n"
+        "A token for models that need one is read from HF_TOKEN or the file that "
+        "'huggingface-cli login' writes. HF_ENDPOINT names another hub; HF_HOME and HF_HUB_CACHE "
+        "say where the cache is; https_proxy and no_proxy are respected.",
+    .operands = {"NAME [FILE...]", .model = false, .min = 1, .max = 1000, .kind = OPERAND_FILES},
+    .groups = (const struct option_group *const[]){&pull_group, &output_group, NULL},
+    .examples = (const struct example[]){{"Phi-4, 29 GB", "upg pull microsoft/phi-4"},
+                                         {"Download and compress",
+                                          "upg compress microsoft/phi-4 phi-4.upg"},
+                                         NO_MORE_EXAMPLES},
+    .run = pull_command};
+
 static const struct command synth = {
     .name = "synth",
     .summary = "write a model of a known shape with random weights",
@@ -312,8 +332,8 @@ static const struct command completion = {
     .run = completion_command};
 
 const struct command *const upg_commands[] = {
-    &run,      &chat,   &serve, &tokenize, &logits, &inspect, &verify,     &eval,
-    &compress, &export, &bench, &plan,     &synth,  &help,    &completion, NULL};
+    &run,    &chat,  &serve, &tokenize, &logits, &inspect, &verify,     &eval, &compress,
+    &export, &bench, &plan,  &pull,     &synth,  &help,    &completion, NULL};
 
 const struct command *find_command(const char *name)
 {

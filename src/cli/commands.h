@@ -16,6 +16,7 @@ upg_status compress_command(const struct settings *settings, upg_error *err);
 upg_status export_command(const struct settings *settings, upg_error *err);
 upg_status bench_command(const struct settings *settings, upg_error *err);
 upg_status plan_command(const struct settings *settings, upg_error *err);
+upg_status pull_command(const struct settings *settings, upg_error *err);
 upg_status synth_command(const struct settings *settings, upg_error *err);
 upg_status help_command(const struct settings *settings, upg_error *err);
 upg_status completion_command(const struct settings *settings, upg_error *err);

@@ -5,8 +5,10 @@
 #include "cli/message.h"
 #include "cli/open.h"
 #include "cli/progress.h"
+#include "cli/pulled.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What is said along the way; the bar makes room for it. */
@@ -65,11 +67,15 @@ upg_status compress_command(const struct settings *settings, upg_error *err)
 {
     static const char *const efforts[] = {"fast", "normal", "best"};
     const char *source = settings->operands[0], *destination = settings->operands[1];
+    char *pulled = NULL;
     struct listener listener = {.quiet = settings->log_level == LOG_QUIET};
     upg_compress_options options;
     char *report = NULL;
     upg_status status;
 
+    status = pull_source(&pulled, source, settings, err);
+    if (status != UPG_OK)
+        return status;
     upg_compress_options_defaults(&options);
     options.ratio = settings->ratio;
     options.bits_per_weight = settings->bits_per_weight;
@@ -86,12 +92,13 @@ upg_status compress_command(const struct settings *settings, upg_error *err)
     options.progress = progress_update;
     options.progress_context = &listener.progress;
     progress_begin(&listener.progress, NULL, wants_progress(settings));
-    status = upg_compress(source, destination, &options, &report, err);
+    status = upg_compress(pulled ? pulled : source, destination, &options, &report, err);
     progress_end(&listener.progress);
     if (status == UPG_OK)
         status = write_report(destination, report, settings, err);
     else if (status == UPG_ERR_CANCELLED)
         note("what is done is kept in %s.work; the same command goes on there", destination);
     upg_free(report);
+    free(pulled);
     return status;
 }

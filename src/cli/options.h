@@ -23,6 +23,7 @@ extern const struct option_group compress_group;    /* --calibration, --effort, 
 extern const struct option_group export_group;      /* --format, --threads */
 extern const struct option_group shape_group;       /* --shape, --layers, --bpw */
 extern const struct option_group bench_group;       /* --pp, --tg, --depth, --reps, ... */
+extern const struct option_group pull_group;        /* --revision */
 extern const struct option_group synth_group;       /* --shape, --format, --layers, ... */
 extern const struct option_group network_group;     /* --host, --port, ... (options_serve.c) */
 extern const struct option_group access_group;      /* --api-key, --cors, ... */

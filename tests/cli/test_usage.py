@@ -18,6 +18,7 @@ OPTIONS = {
     "export": "format threads json quiet",
     "bench": "pp tg depth reps csv kv shape layers bpw threads device json quiet",
     "plan": "shape layers bpw threads device kv ctx json quiet",
+    "pull": "revision json quiet",
     "synth": "shape format layers bpw seed threads json quiet",
     "help": "man",
     "completion": "help",

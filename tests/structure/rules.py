@@ -26,7 +26,8 @@ MAY_INCLUDE = {
     "evaluate": LIBRARY_BELOW_ENGINE | {"engine"},
     "compress": LIBRARY_BELOW_ENGINE | {"engine", "evaluate"},
     "server": {"base/embed.h"},
-    "cli": {"server/server.h"},
+    "pull": {"base"},
+    "cli": {"server/server.h", "pull/pull.h"},
 }
 PROGRAMS = {"server", "cli"}  # may print and exit; the library may not
 

@@ -1,0 +1,5 @@
+"""The hub of these tests lies beside them."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
