@@ -187,6 +187,8 @@ static void attend(void *state, struct upg_activation out, struct upg_activation
     const struct gpu_place to = gpu_place_of(gpu, out.rows), at = gpu_place_of(gpu, qkv.rows);
     const struct gpu_range partial = gpu_whole(&gpu->scratch.partial);
     const uint32_t n_rows = (uint32_t)step->n_rows, each = gpu->scratch.partial_rows;
+    const size_t group = c->n_heads / c->n_kv_heads;
+    const uint32_t n_fours = (uint32_t)(c->n_kv_heads * ((group + 3) / 4)); /* of query heads */
     uint32_t n_spans = 1;
 
     for (size_t i = 0; i < step->n_rows; i++)
@@ -196,7 +198,7 @@ static void attend(void *state, struct upg_activation out, struct upg_activation
         const uint32_t n = n_rows - first < each ? n_rows - first : each;
         const struct gpu_command attention = {
             .program = is_f16(gpu) ? GPU_PROGRAM_attention_f16 : GPU_PROGRAM_attention_f32,
-            .groups = {n_spans, (uint32_t)c->n_heads, n},
+            .groups = {n_spans, n_fours, n},
             .n_ranges = 5,
             .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer]),
                        partial},

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { N_IDS = 40 };
+enum { N_IDS = 60 };
 
 /* The model gqa4 with random packed matrices in place of its own, gate and up apart. */
 static struct upg_matrix pack(struct upg_arena *arena, size_t n_rows, size_t n_cols, int k,

@@ -8,8 +8,9 @@
  *                                                    weighted values[head_dim],
  *   i-th row of this dispatch
  *
- * Workgroups: (span, head, row).  Of 128 threads each scores one of 128 positions; then a thread
- * adds the values of a word's columns, over every TEAMSth position. */
+ * Workgroups: (span, four query heads that share a key/value head, row): a vec4 is one value of each
+ * of the four, so that keys and values are read once for them.  Of 128 threads each scores one of
+ * 128 positions; then a thread adds the values of a word's columns, over every TEAMSth position. */
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "cache.glsl"
@@ -31,11 +32,12 @@ layout(binding = 3) readonly buffer Cache { uint cache[]; };
 layout(binding = 4) buffer Partial { float partial[]; };
 
 const uint SPAN = 256, CHUNK = 128;
+#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
 
-shared float q[256];
-shared float scores[CHUNK];
-shared float reduced[CHUNK];
-shared float parts[256 + CHUNK]; /* [team][head_dim] */
+shared vec4 q[256];
+shared vec4 scores[CHUNK];
+shared vec4 reduced[CHUNK];
+shared vec4 parts[256 + CHUNK]; /* [team][head_dim] */
 
 #ifdef F16
 vec2 values_of(uint word) { return unpackHalf2x16(word); }
@@ -43,7 +45,7 @@ vec2 values_of(uint word) { return unpackHalf2x16(word); }
 vec2 values_of(uint word) { return vec2(uintBitsToFloat(word), 0); }
 #endif
 
-float reduce_max(uint i, float value)
+vec4 reduce_max(uint i, vec4 value)
 {
     reduced[i] = value;
     barrier();
@@ -52,12 +54,12 @@ float reduce_max(uint i, float value)
             reduced[i] = max(reduced[i], reduced[i + d]);
         barrier();
     }
-    const float result = reduced[0];
+    const vec4 result = reduced[0];
     barrier();
     return result;
 }
 
-float reduce_sum(uint i, float value)
+vec4 reduce_sum(uint i, vec4 value)
 {
     reduced[i] = value;
     barrier();
@@ -66,83 +68,101 @@ float reduce_sum(uint i, float value)
             reduced[i] += reduced[i + d];
         barrier();
     }
-    const float result = reduced[0];
+    const vec4 result = reduced[0];
     barrier();
     return result;
 }
 
+/* Where a position's keys of a head begin; its values are n_words behind. */
+uint find(uint list, uint pos, uint kv_head, uint n_words)
+{
+    return (lists[list + pos / BLOCK] * n_kv_heads + kv_head) * 2 * n_words +
+           pos % BLOCK * (n_words / BLOCK);
+}
+
+vec4 score_of(uint key, uint words)
+{
+    vec4 score = vec4(0);
+
+    for (uint j = 0; j < words; j++) {
+        const vec2 k = values_of(cache[key + j]);
+
+        score = fma(q[EACH * j], vec4(k.x), score);
+        if (EACH == 2)
+            score = fma(q[EACH * j + EACH - 1], vec4(k.y), score);
+    }
+    return score;
+}
+
 void main()
 {
-    const uint i = gl_LocalInvocationIndex, span = gl_WorkGroupID.x, head = gl_WorkGroupID.y;
-    const uint row = first_row + gl_WorkGroupID.z;
-    const uint pos = rows[row].pos, list = rows[row].list;
-    const uint kv_head = head * n_kv_heads / n_heads, words = head_dim / EACH;
-    const uint n_words = BLOCK * words; /* of keys, or of values, of a block and head */
-    const uint teams = max(CHUNK / words, 1), team = i / words;
-    float greatest = uintBitsToFloat(0xff800000u), sum = 0; /* greatest = -infinity */
-    vec2 added[2] = {vec2(0), vec2(0)}; /* of words i % words and, if there are more, i + CHUNK */
+    const uint i = gl_LocalInvocationIndex, span = gl_WorkGroupID.x;
+    const uint group = n_heads / n_kv_heads, fours = (group + 3) / 4;
+    const uint kv_head = gl_WorkGroupID.y / fours, first = gl_WorkGroupID.y % fours * 4;
+    const uint n_here = min(group - first, 4), head = kv_head * group + first;
+    const uint row = first_row + gl_WorkGroupID.z, pos = rows[row].pos, list = rows[row].list;
+    const uint words = head_dim / EACH, n_words = BLOCK * words; /* of keys of a block and head */
+    const uint teams = max(CHUNK / words, 1), team = i / words, word = i % words;
+    const bool has_second = words > CHUNK && i + CHUNK < words; /* float32, more than 128 */
+    vec4 greatest = vec4(MINUS_INFINITY), sum = vec4(0);
+    vec4 added[EACH], second = vec4(0);
 
     if (span * SPAN > pos)
         return;
+    for (uint e = 0; e < EACH; e++)
+        added[e] = vec4(0);
     for (uint j = i; j < head_dim; j += CHUNK)
-        q[j] = qkv[q_begin + row * q_stride + head * head_dim + j] * scale;
+        for (uint h = 0; h < 4; h++)
+            q[j][h] = h < n_here
+                          ? qkv[q_begin + row * q_stride + (head + h) * head_dim + j] * scale
+                          : 0;
     barrier();
     for (uint begin = span * SPAN; begin < min((span + 1) * SPAN, pos + 1); begin += CHUNK) {
         const uint n = min(CHUNK, pos + 1 - begin);
-        float score = uintBitsToFloat(0xff800000u);
-
-        if (i < n) {
-            const uint block = lists[list + (begin + i) / BLOCK];
-            const uint key = (block * n_kv_heads + kv_head) * 2 * n_words + (begin + i) % BLOCK * words;
-
-            score = 0;
-            for (uint j = 0; j < words; j++) {
-                const vec2 k = values_of(cache[key + j]);
-
-                score = fma(q[EACH * j], k.x, score);
-                if (EACH == 2)
-                    score = fma(q[EACH * j + EACH - 1], k.y, score);
-            }
-        }
-        const float most = max(greatest, reduce_max(i, score));
-        const float p = i < n ? exp(score - most) : 0, shrink = exp(greatest - most);
+        vec4 score = vec4(MINUS_INFINITY);
+        if (i < n)
+            score = score_of(find(list, begin + i, kv_head, n_words), words);
+        const vec4 most = max(greatest, reduce_max(i, score));
+        const vec4 p = i < n ? exp(score - most) : vec4(0), shrink = exp(greatest - most);
 
         scores[i] = p;
         sum = sum * shrink + reduce_sum(i, p); /* its barriers order scores, too */
         greatest = most;
-        added[0] *= shrink;
-        added[1] *= shrink;
+        second *= shrink;
+        for (uint e = 0; e < EACH; e++)
+            added[e] *= shrink;
         if (team < teams)
             for (uint t = team; t < n; t += teams) {
-                const uint block = lists[list + (begin + t) / BLOCK];
-                const uint value = ((block * n_kv_heads + kv_head) * 2 + 1) * n_words +
-                                   (begin + t) % BLOCK * words;
+                const uint value = find(list, begin + t, kv_head, n_words) + n_words;
+                const vec2 v = values_of(cache[value + word]);
 
-                added[0] = fma(vec2(scores[t]), values_of(cache[value + i % words]), added[0]);
-                if (words > CHUNK && i + CHUNK < words)
-                    added[1] = fma(vec2(scores[t]), values_of(cache[value + i + CHUNK]), added[1]);
+                for (uint e = 0; e < EACH; e++)
+                    added[e] = fma(scores[t], vec4(v[e]), added[e]);
+                if (has_second)
+                    second = fma(scores[t], vec4(values_of(cache[value + i + CHUNK]).x), second);
             }
         barrier();
     }
-    const uint to = ((gl_WorkGroupID.z * n_heads + head) * n_spans + span) * (head_dim + 2);
-    if (words <= CHUNK && team < teams) {
+    if (team < teams)
         for (uint e = 0; e < EACH; e++)
-            parts[team * head_dim + i % words * EACH + e] = added[0][e];
-    } else if (words > CHUNK) { /* one team, float32 */
-        parts[i] = added[0].x;
-        if (i + CHUNK < words)
-            parts[i + CHUNK] = added[1].x;
-    }
+            parts[team * head_dim + word * EACH + e] = added[e];
+    if (has_second)
+        parts[i + CHUNK] = second;
     barrier();
-    for (uint j = i; j < head_dim; j += CHUNK) {
-        float value = 0;
+    for (uint h = 0; h < n_here; h++) {
+        const uint to =
+            ((gl_WorkGroupID.z * n_heads + head + h) * n_spans + span) * (head_dim + 2);
 
-        for (uint k = 0; k < teams; k++)
-            value += parts[k * head_dim + j];
-        partial[to + 2 + j] = value;
-    }
-    if (i == 0) {
-        partial[to] = greatest;
-        partial[to + 1] = sum;
+        for (uint j = i; j < head_dim; j += CHUNK) {
+            float value = 0;
+
+            for (uint k = 0; k < teams; k++)
+                value += parts[k * head_dim + j][h];
+            partial[to + 2 + j] = value;
+        }
+        if (i == 0) {
+            partial[to] = greatest[h];
+            partial[to + 1] = sum[h];
+        }
     }
 }
