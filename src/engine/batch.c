@@ -276,6 +276,7 @@ static void settle(struct upg_scheduler *s, struct upg_task *task, const struct 
 
         count_tokens(s, task, &before);
         if (status != UPG_OK) {
+            upg_task_tell_tokens(task);
             upg_scheduler_finish(s, &s->running, task, UPG_FINISH_FAILED, &err);
             return;
         }

@@ -1,10 +1,10 @@
 /* scheduler.h -- what the files of the scheduler share.
  *
- *     scheduler.c   the public functions, and the thread: take what was submitted, drop what was
- *                   cancelled, admit, make a step, again
- *     admission.c   who of the waiting goes next; whose blocks are taken when they run out
- *     batch.c       a step: which rows of whom, and what becomes of the logits
- *     task.c        one request
+ *     scheduler.c         the public functions
+ *     scheduler_thread.c  the thread, and how a task ends
+ *     admission.c         who of the waiting goes next; whose blocks are taken when they run out
+ *     batch.c             a step: which rows of whom, and what becomes of the logits
+ *     task.c              one request
  *
  * Invariants:
  *   (1) what is under `lock` is touched only while holding it; everything else belongs to the
@@ -98,7 +98,13 @@ void upg_scheduler_step(struct upg_scheduler *s);
 void upg_scheduler_see_hidden(void *context, size_t n_layers, const float *rows, size_t n_rows,
                               size_t n_cols, size_t stride);
 
-/* scheduler.c */
+/* scheduler_thread.c */
+
+/* What the thread does until is_stopping; context is the scheduler. */
+void *upg_scheduler_run(void *context);
+
+/* The gauges become true, and the statistics can be seen. */
+void upg_scheduler_publish(struct upg_scheduler *s);
 
 /* Remove a task from this list, tell its end and free it; err NULL: by `finish`. */
 void upg_scheduler_finish(struct upg_scheduler *s, struct upg_task_list *list,
