@@ -12,9 +12,6 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST = .venv/bin/python -m pytest -q
 CTEST = ctest --output-on-failure --timeout 600 --parallel $(JOBS) --test-dir
 
-# Minutes of plain arithmetic: left out where everything is slower, more of it where a CPU is emulated.
-SLOW = golden_logits|matrix_types|text_write_json
-SLOWEST = $(SLOW)|generate|perplexity|sequence|trained_model
 # What has threads.
 THREADED = base_pool|codec_encode_matrix|encode_map|generate|sequence
 
@@ -48,7 +45,7 @@ lint:
 sanitize:
 	@scripts/setup
 	@$(call build,build-asan,asan)
-	@$(CTEST) build-asan --exclude-regex '^($(SLOW))$$'
+	@$(CTEST) build-asan
 
 tsan:
 	@scripts/setup
@@ -63,7 +60,7 @@ clang:
 aarch64:
 	@scripts/setup --aarch64
 	@$(call build,build-aarch64,aarch64)
-	@$(CTEST) build-aarch64 --exclude-regex '^($(SLOWEST))$$'
+	@$(CTEST) build-aarch64
 
 # Every allocation, read and write of the program fails in turn, without the sampling of 'make test'.
 faults:

@@ -165,9 +165,9 @@ UPG_API void upg_tokens_clear(upg_tokens *tokens);
 UPG_API upg_status upg_tokens_append(upg_tokens *tokens, const int32_t *ids, size_t n,
                                      upg_error *err);
 
-/* Open a tokenizer without a model: path is any MODEL, or a directory that holds only
- * tokenizer.json (and config.json, tokenizer_config.json for the chat template).  The caller owns
- * it. */
+/* Open a tokenizer without a model: path is any MODEL (NULL: the embedded one), or a directory that
+ * holds only tokenizer.json (and config.json, tokenizer_config.json for the chat template).  The
+ * caller owns it. */
 UPG_API upg_status upg_tokenizer_open(upg_tokenizer **tokenizer, const char *path, upg_error *err);
 UPG_API void upg_tokenizer_free(upg_tokenizer *tokenizer);
 
@@ -504,8 +504,11 @@ typedef struct upg_generation {
 UPG_API void upg_generation_clear(upg_generation *generation);
 
 /* Append prompt ids to the sequence and generate.  The sequence afterwards holds prompt and answer
- * (without a final stop token).  generation starts from {0}; it is valid also after UPG_ERR_CONTEXT
- * in the middle. */
+ * (without a final stop token).  When the context is full the answer ends there: UPG_OK and finish
+ * LENGTH, as after max_tokens.  generation starts from {0}; after a failure it holds what came before.
+ *
+ * Statuses of upg_sequence_append() for the prompt (UPG_ERR_CONTEXT: the prompt alone does not fit,
+ * nothing was generated), UPG_ERR_ARGUMENT for options, UPG_ERR_CANCELLED, UPG_ERR_MEMORY. */
 UPG_API upg_status upg_generate(upg_sequence *sequence, const int32_t *prompt, size_t n_prompt,
                                 const upg_generate_options *options, upg_generation *generation,
                                 upg_error *err);

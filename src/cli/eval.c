@@ -113,8 +113,6 @@ static upg_status evaluate_files(const struct opened *opened, const struct opene
     json_t *array = json_array();
     upg_status status = UPG_OK;
 
-    if (!settings->json)
-        print_heading(width, has_reference);
     for (size_t i = 0; status == UPG_OK && i < settings->n_operands; i++) {
         const char *path = settings->operands[i];
         upg_evaluation result = {0};
@@ -123,6 +121,8 @@ static upg_status evaluate_files(const struct opened *opened, const struct opene
         if (status != UPG_OK)
             break;
         if (!settings->json) {
+            if (i == 0)
+                print_heading(width, has_reference);
             print_evaluation(width, path, &result, has_reference);
             if (!output_now("", 0)) /* main() reports it */
                 break;

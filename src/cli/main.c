@@ -66,9 +66,10 @@ static upg_status run_upg(int argc, char **argv, upg_error *err)
     return run_named(word, argc - 1, argv + 1, err);
 }
 
+/* Says how it went.  That nobody reads on, as in 'upg ... | head', needs no words. */
 static void report(upg_status status, const upg_error *err, const char *command)
 {
-    if (status == UPG_OK)
+    if (status == UPG_OK || output_is_closed())
         return;
     if (status == UPG_ERR_CANCELLED)
         fputs("upg: interrupted\n", stderr);
@@ -84,7 +85,7 @@ int main(int argc, char **argv)
     upg_status status, written;
 
     setlocale(LC_CTYPE, "");
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which is reported, */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which ends the program in order, */
     signal(SIGXFSZ, SIG_IGN); /* and so is a file beyond the limit */
     interrupt_catch();
     status = run_upg(argc, argv, &err);

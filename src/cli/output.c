@@ -31,6 +31,11 @@ upg_status output_check(upg_error *err)
     return fail_errno(err, "standard output", "write");
 }
 
+bool output_is_closed(void)
+{
+    return first_errno == EPIPE;
+}
+
 static bool is_special(const char *path)
 {
     struct stat found;

@@ -1,6 +1,6 @@
 /* output.h -- standard output, and files that appear only when they are complete.
  *
- * A write that fails (a closed pipe, a full disk) is never lost: output_check() reports the first
+ * A write that fails (a closed pipe, a full disk) is never lost: output_check() returns the first
  * one.  SIGPIPE must be ignored. */
 #ifndef UPG_CLI_OUTPUT_H
 #define UPG_CLI_OUTPUT_H
@@ -14,6 +14,9 @@ bool output_now(const char *bytes, size_t n);
 
 /* Flush standard output; UPG_ERR_IO (UPG_ERR_SPACE: full) if this or an earlier write failed. */
 upg_status output_check(upg_error *err);
+
+/* The first failure of standard output was that its reader had left. */
+bool output_is_closed(void);
 
 /* A file that is written as PATH.part beside its final name and renamed at the end.  "-" is
  * standard output; a PATH that is a device or a pipe already is written to directly, because a

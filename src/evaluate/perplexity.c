@@ -4,6 +4,7 @@
  * the last `stride` positions of a window (in the first window, all) predict the token behind them.
  * So every token but the first is predicted once, with at least context - stride tokens before it
  * (from the second window on). */
+#include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/options.h"
 #include "evaluate/distance.h"
@@ -13,6 +14,10 @@
 #include <stdlib.h>
 
 #define LOGITS_BYTES ((size_t)32 << 20) /* of one engine's buffer: rows are scored in pieces */
+
+/* Rows of a piece double while one takes less than this, and halve when it takes four times as long:
+ * then progress is told, and asked whether to stop, about once a second at the latest. */
+static const double piece_seconds = 0.2;
 
 /* One of the two models. */
 struct side {
@@ -25,7 +30,8 @@ struct run {
     upg_evaluate_options options;
     struct side model, reference;
     upg_tokens tokens;
-    size_t n_vocab, piece_rows;
+    size_t n_vocab, piece_rows; /* most rows of which there can be logits at once */
+    size_t paced_rows;          /* of the next piece, at most: as piece_seconds says */
     size_t n_total; /* predictions to make */
     struct upg_mean nll, ref_nll;
     double *divergences; /* [n_total], with a reference */
@@ -154,6 +160,22 @@ static upg_status score_rows(struct run *run, const int32_t *ids, size_t n, upg_
     return UPG_OK;
 }
 
+/* Both models on the window's next n_rows tokens; sets the pace. */
+static upg_status run_piece(struct run *run, size_t n_rows, bool is_scored, upg_error *err)
+{
+    const double start = upg_now_seconds();
+    upg_status status = run_rows(&run->model, n_rows, is_scored, err);
+
+    if (status == UPG_OK)
+        status = run_rows(&run->reference, n_rows, is_scored, err);
+    const double seconds = upg_now_seconds() - start;
+    if (n_rows == run->paced_rows && seconds < piece_seconds && n_rows < UPG_MAX_ROWS)
+        run->paced_rows *= 2;
+    else if (seconds > 4 * piece_seconds && run->paced_rows > 1)
+        run->paced_rows /= 2;
+    return status;
+}
+
 /* Run the inputs [begin, end) of a window and score the predictions from position first on. */
 static upg_status run_window(struct run *run, size_t begin, size_t first, size_t end,
                              upg_error *err)
@@ -166,13 +188,12 @@ static upg_status run_window(struct run *run, size_t begin, size_t first, size_t
     for (size_t pos = begin, n; pos < end; pos += n) {
         const bool is_scored = pos >= first;
         const size_t left = (is_scored ? end : first) - pos;
-        const size_t most = is_scored ? run->piece_rows : UPG_MAX_ROWS;
+        const size_t paced = run->paced_rows;
+        const size_t most = is_scored && run->piece_rows < paced ? run->piece_rows : paced;
         upg_status status;
 
         n = left < most ? left : most;
-        status = run_rows(&run->model, n, is_scored, err);
-        if (status == UPG_OK)
-            status = run_rows(&run->reference, n, is_scored, err);
+        status = run_piece(run, n, is_scored, err);
         if (status == UPG_OK && is_scored)
             status = score_rows(run, ids + pos + 1, n, err);
         if (status != UPG_OK)
@@ -237,7 +258,7 @@ static void summarize(const struct run *run, upg_evaluation *result)
 upg_status upg_evaluate(upg_engine *engine, upg_engine *reference, const char *text, size_t n_bytes,
                         const upg_evaluate_options *options, upg_evaluation *result, upg_error *err)
 {
-    struct run run = {.model.engine = engine, .reference.engine = reference};
+    struct run run = {.model.engine = engine, .reference.engine = reference, .paced_rows = 32};
     upg_status status;
 
     upg_evaluate_options_defaults(&run.options);

@@ -3,6 +3,7 @@ import io
 import math
 import resource
 
+import checkpoint
 import numpy
 import pytest
 from conftest import MODEL
@@ -155,6 +156,17 @@ def test_eval_prints_a_row_a_file(upg, tmp_path):
     lines = upg("eval", "", tmp_path / "a.txt", tmp_path / "b.txt", "--ref", MODEL).out.splitlines()
     assert len(lines) == 3 and "ppl" in lines[0] and "retention" in lines[0]
     assert lines[1].split()[1:] == lines[2].split()[1:]
+
+
+def test_eval_windows_fit_a_model_with_a_short_context(upg, tmp_path):
+    checkpoint.write(tmp_path / "model", max_position_embeddings=64)
+    (tmp_path / "text").write_text("A small cat sat in the sun. " * 20)
+    (result,) = upg("eval", tmp_path / "model", tmp_path / "text", "--json").json()
+    assert result["context"] == 64 and result["stride"] == 32 and result["tokens"] > 64
+
+
+def test_eval_that_fails_prints_no_heading(upg, tmp_path):
+    assert upg("eval", tmp_path / "none.txt", status=1).out == ""
 
 
 def test_eval_names_a_file_that_it_cannot_measure(upg, tmp_path):

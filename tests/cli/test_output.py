@@ -35,14 +35,14 @@ def test_what_is_no_regular_file_is_written_to_and_not_replaced(start, upg, tmp_
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_closed_pipe_is_noticed(start, command):
+def test_a_reader_that_left_ends_the_program_without_a_word(start, command):
     reader, writer = os.pipe()
     os.close(reader)
     process = start(*command, stdout=writer, stdin=subprocess.PIPE)
     os.close(writer)
     _, err = process.communicate(b"Hello\n" if command == ["chat"] else b"", timeout=20)
     assert process.returncode == 1
-    assert err.decode().splitlines()[-1] == "upg: error: standard output: cannot write: Broken pipe"
+    assert b"error" not in err and b"pipe" not in err
 
 
 def test_reader_that_leaves_ends_the_generation(start):
@@ -52,7 +52,7 @@ def test_reader_that_leaves_ends_the_generation(start):
     process.stdout.close()
     process.stdout = None
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 1 and b"Broken pipe" in err
+    assert process.returncode == 1 and b"pipe" not in err
 
 
 def test_control_bytes_in_names_do_not_reach_the_terminal(upg, tmp_path):

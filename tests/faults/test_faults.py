@@ -9,6 +9,7 @@ import struct
 import subprocess
 import time
 
+import checkpoint
 import pytest
 
 EVERY = 60  # the first calls are all tried
@@ -23,6 +24,7 @@ COMMANDS = {
     "chat-run": ["run", "--chat", "-f", "{text}", "-n", "2", "--greedy", "--threads", "1", "--json", "--seed",
                  "1"],
     "logits": ["logits", "{out}", "-p", "Hi", "--threads", "1"],
+    "hf": ["run", "{model}", "-p", "the tin hat", "-n", "2", "--greedy", "--threads", "1"],
     "gguf": ["logits", "{root}/tests/data/fuzz/gguf/phi3_long.gguf", "{out}", "--ids", "0,1,2", "--threads", "1"],
     "verify": ["verify", "{root}/models/default.upg"],
     "export": ["export", "{root}/tests/data/fuzz/gguf/phi3_long.gguf", "{out}", "--format", "gguf", "--threads", "1"],
@@ -58,7 +60,8 @@ class Runner:
         self.files.mkdir()
         text = folder / "text.txt"
         text.write_text("The cat sat on the mat, and the dog looked at the moon. " * 3)
-        names = {"text": text, "out": self.files / "out.npy", "root": root}
+        checkpoint.write(folder / "model", num_hidden_layers=1)
+        names = {"text": text, "out": self.files / "out.npy", "root": root, "model": folder / "model"}
         self.command = [str(binary)] + [argument.format(**names) for argument in arguments]
 
     def run(self, fault):
@@ -134,5 +137,5 @@ def test_a_closed_pipe_ends_the_program_quietly(upg_binary):
     os.close(reader)
     done = subprocess.run([str(upg_binary), "inspect"], stdout=writer, stderr=subprocess.PIPE, timeout=60)
     os.close(writer)
-    assert done.returncode in (1, 4, -13)
-    assert b"Traceback" not in done.stderr and len(done.stderr) < 200
+    assert done.returncode == 1
+    assert done.stderr == b""
