@@ -2,11 +2,8 @@
  *
  * Memory is read in a ring that is larger than the caches, by the threads that touched it first, in
  * huge pages where the system has them: no model can be read faster. */
-#include "base/arena.h"
-#include "base/pool.h"
-#include "kernels/kernels.h"
+#include "bench/machine.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,23 +15,13 @@ enum {
     MOST_BYTES = 1 << 30,
     N_PARTS =
         4, /* a measurement reads one of them, so what it left in the caches is not read next */
-    UNIT_BYTES = 4096
+    UNIT_BYTES = 4096,
+    FILLING = 0x3C /* repeated, a usual number of every float type */
 };
 
 static const double peak_seconds = 0.02;
 
-struct upg_machine {
-    struct upg_kernels kernels;
-    char tier[256];
-    struct upg_pool *pool;
-    uint8_t *memory; /* [N_PARTS, n_threads, each_bytes] */
-    size_t each_bytes, n_bytes;
-    size_t part;      /* that is read next */
-    size_t n_rounds;  /* of int8 products that take about peak_seconds; 0: not known yet */
-    double round_ops; /* operations of a round */
-};
-
-static double now_seconds(void)
+double upg_machine_now(void)
 {
     struct timespec t;
 
@@ -68,7 +55,7 @@ static void touch_parts(void *context, size_t thread, size_t n_threads)
 
     (void)n_threads;
     for (size_t part = 0; part < N_PARTS; part++)
-        memset(own_part(m, part, thread), (int)thread + 1, m->each_bytes);
+        memset(own_part(m, part, thread), FILLING, m->each_bytes);
 }
 
 static void read_part(void *context, size_t thread, size_t n_threads)
@@ -152,11 +139,11 @@ uint64_t upg_machine_n_bytes(const upg_machine *machine)
 
 double upg_machine_read_gb_per_s(upg_machine *machine)
 {
-    const double start = now_seconds();
+    const double start = upg_machine_now();
 
     upg_pool_run(machine->pool, read_part, machine);
     machine->part = (machine->part + 1) % N_PARTS;
-    return 1e-9 * (double)(machine->n_bytes / N_PARTS) / (now_seconds() - start);
+    return 1e-9 * (double)(machine->n_bytes / N_PARTS) / (upg_machine_now() - start);
 }
 
 /* Double the rounds until they take long enough for the clock. */
@@ -165,10 +152,10 @@ static void choose_rounds(struct upg_machine *m)
     double seconds = 0;
 
     for (m->n_rounds = 1; seconds < peak_seconds / 2; m->n_rounds *= 2) {
-        const double start = now_seconds();
+        const double start = upg_machine_now();
 
         m->round_ops = m->kernels.int8_products(m->n_rounds);
-        seconds = now_seconds() - start;
+        seconds = upg_machine_now() - start;
     }
 }
 
@@ -178,8 +165,8 @@ double upg_machine_int8_tops(upg_machine *machine)
 
     if (machine->n_rounds == 0)
         choose_rounds(machine);
-    start = now_seconds();
+    start = upg_machine_now();
     upg_pool_run(machine->pool, multiply, machine);
     return 1e-12 * machine->round_ops * (double)machine->n_rounds *
-           (double)upg_pool_n_threads(machine->pool) / (now_seconds() - start);
+           (double)upg_pool_n_threads(machine->pool) / (upg_machine_now() - start);
 }

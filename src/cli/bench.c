@@ -8,6 +8,7 @@
  * The memory whose reading is measured is this process's too; it is taken off what is reported. */
 #include "cli/commands.h"
 
+#include "cli/bench_kernels.h"
 #include "cli/bench_results.h"
 #include "cli/interrupt.h"
 #include "cli/message.h"
@@ -372,6 +373,8 @@ upg_status bench_command(const struct settings *settings, upg_error *err)
     struct bench b = {.settings = settings, .random = settings->seed};
     upg_status status;
 
+    if (settings->kernels)
+        return bench_kernels(settings, err);
     progress_begin(&b.progress, NULL, wants_progress(settings));
     status = upg_machine_new(&b.machine, (size_t)settings->n_threads, getenv("UPG_CPU"), err);
     if (status == UPG_OK)

@@ -242,6 +242,7 @@ static const struct command bench = {
             {"Generation alone, at three lengths of context, with one core",
              "upg bench phi-4.upg --pp 0 --tg 64 --depth 0,2048,8192 -t 1"},
             {"What would a model of this shape do here?", "upg bench --shape phi-4-mini"},
+            {"Are the kernels right, and how fast are they?", "upg bench --kernels"},
             NO_MORE_EXAMPLES},
     .run = bench_command};
 

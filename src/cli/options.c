@@ -438,6 +438,12 @@ static const struct option_spec bench_options[] = {
      .field = FIELD(csv),
      .on = 1,
      .help = "write comma-separated values instead of a table"},
+    {.name = "kernels",
+     .kind = OPTION_FLAG,
+     .field = FIELD(kernels),
+     .on = 1,
+     .help = "instead of a model, every kernel for every kind of instructions that this machine "
+             "has: compare it with its plain form, and time it"},
     KV_OPTION("f16")};
 const struct option_group bench_group = GROUP("Measurement", bench_options);
 

@@ -51,3 +51,20 @@ def test_wrong_lists_are_wrong_usage(upg):
 
 def test_a_full_disk_is_said_so(upg, tmp_path):
     assert "cannot create a folder" in upg("bench", *SHAPE, status=1, env={"TMPDIR": str(tmp_path / "none")}).err
+
+
+def test_kernels_are_as_scalar_and_timed(upg):
+    findings = upg("bench", "--kernels", "--reps", "1", "-t", "1", "--json", env={"UPG_CPU": "scalar"}).json()
+    compared = {f["kernel"]: f["ok"] for f in findings if "ok" in f}
+    timed = {f["kernel"] for f in findings if "rate" in f}
+    assert all(compared.values()) and timed == set(compared) and len(timed) == 11
+    assert {f["tier"] for f in findings} == {"scalar"}
+    for finding in findings:
+        assert "ok" in finding or (finding["rate"] > 0 and finding["limit"] in ("bandwidth", "int8", "none"))
+
+
+def test_every_tier_up_to_the_one_that_is_allowed(upg):
+    rows = list(csv.DictReader(io.StringIO(upg("bench", "--kernels", "--reps", "1", "--csv").out)))
+    tiers = list(dict.fromkeys(row["tier"] for row in rows))
+    assert tiers[0] == "scalar" and tiers[-1] == upg("--version").out.split("instructions: ")[1].split()[0]
+    assert {row["ok"] for row in rows} == {"true", ""}

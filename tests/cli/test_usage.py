@@ -16,7 +16,7 @@ OPTIONS = {
     "eval": "ref ctx stride parse-special max-tokens json threads",
     "compress": "ratio bpw size calibration effort tune-steps seed threads json quiet",
     "export": "format threads json quiet",
-    "bench": "pp tg depth reps csv kv shape layers bpw threads device json quiet",
+    "bench": "pp tg depth reps csv kernels kv shape layers bpw threads device json quiet",
     "plan": "shape layers bpw threads device kv ctx json quiet",
     "pull": "revision json quiet",
     "synth": "shape format layers bpw seed threads json quiet",

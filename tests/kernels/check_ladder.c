@@ -1,5 +1,5 @@
 /* check_ladder.c -- which tier upg_kernels_init() chooses, and what it says about it. */
-#include "check.h"
+#include "check_ladder.h"
 
 #include "kernels/levels.h"
 

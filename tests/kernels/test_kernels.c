@@ -4,7 +4,8 @@
  *
  * A kernel that a tier takes over from a lower one is not tested again.  A fault is caught and
  * named. */
-#include "check.h"
+#include "bench/check.h"
+#include "check_ladder.h"
 
 #include "kernels/levels.h"
 
@@ -14,27 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-typedef void (*any_function)(void);
-
-static const struct {
-    const char *name;
-    size_t offset; /* of the pointer in struct upg_kernels */
-    void (*check)(struct check *check);
-} kernels_to_check[] = {
-    {"matmul_f32", offsetof(struct upg_kernels, matmul_f32), check_matmul_f32},
-    {"matmul_bf16", offsetof(struct upg_kernels, matmul_bf16), check_matmul_bf16},
-    {"matmul_f16", offsetof(struct upg_kernels, matmul_f16), check_matmul_f16},
-    {"matmul_i8_rows", offsetof(struct upg_kernels, matmul_i8_rows), check_matmul_i8_rows},
-    {"rms_norm", offsetof(struct upg_kernels, rms_norm), check_rms_norm},
-    {"silu_gate", offsetof(struct upg_kernels, silu_gate), check_silu_gate},
-    {"rotate_quantize", offsetof(struct upg_kernels, rotate_quantize), check_rotate_quantize},
-    {"packed_matmul", offsetof(struct upg_kernels, packed_matmul), check_packed_matmul},
-    {"transform_out", offsetof(struct upg_kernels, transform_out), check_transform_out},
-    {"coded_keys", offsetof(struct upg_kernels, coded_keys), check_coded_keys},
-    {"coded_values", offsetof(struct upg_kernels, coded_values), check_coded_values},
-};
-enum { N_KERNELS = sizeof kernels_to_check / sizeof kernels_to_check[0] };
 
 struct options {
     uint64_t seed;
@@ -58,32 +38,20 @@ static void catch_faults(void)
         sigaction(signals[i], &action, NULL);
 }
 
-static any_function pointer_of(const struct upg_kernels *kernels, size_t kernel)
-{
-    any_function pointer;
-
-    memcpy(&pointer, (const char *)kernels + kernels_to_check[kernel].offset, sizeof pointer);
-    return pointer;
-}
-
 /* Failures of one kernel of one tier. */
 static int check_kernel(const struct upg_kernels *kernels, const struct upg_kernels *scalar,
                         size_t kernel, const struct options *options)
 {
-    static struct check check; /* static: read after a longjmp */
+    static struct upg_check check; /* static: read after a longjmp */
 
-    check = (struct check){.kernels = kernels,
-                           .scalar = scalar,
-                           .kernel = kernels_to_check[kernel].name,
-                           .random = {options->seed},
-                           .percent = options->percent};
-
+    upg_check_begin(&check, kernels, scalar, kernel, options->seed, options->percent);
     const int signal_number = sigsetjmp(before_kernel, 1);
     if (signal_number == 0)
-        kernels_to_check[kernel].check(&check);
+        upg_check_run(&check, kernel);
     else
-        check_failed(&check, "%s", strsignal(signal_number));
-    printf("%-12s %-16s %s\n", kernels->tier, check.kernel, check.n_failures ? "FAILED" : "ok");
+        upg_check_failed(&check, "%s", strsignal(signal_number));
+    printf("%-12s %-16s %s\n", kernels->tier, check.kernel,
+           check.n_failures ? check.failure : "ok");
     fflush(stdout);
     return check.n_failures;
 }
@@ -111,9 +79,9 @@ static int check_tiers(const struct options *options)
         }
         if (options->tier && strcmp(options->tier, kernels.tier) != 0)
             continue;
-        for (size_t k = 0; k < N_KERNELS; k++)
-            if (pointer_of(&kernels, k) != pointer_of(&lower, k) &&
-                (!options->kernel || !strcmp(options->kernel, kernels_to_check[k].name)))
+        for (size_t k = 0; k < upg_n_checks(); k++)
+            if (upg_check_is_new(&kernels, &lower, k) &&
+                (!options->kernel || !strcmp(options->kernel, upg_check_name(k))))
                 n_failures += check_kernel(&kernels, &scalar, k, options);
     }
     return n_failures;

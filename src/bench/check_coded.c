@@ -1,9 +1,9 @@
 /* check_coded.c -- products with coded sides of caches, against float64 sums of a decoder that
  * reads the layout anew; each token alone gives the same bits. */
-#include "check.h"
+#include "bench/check.h"
 
 #include "base/half.h"
-#include "guarded.h"
+#include "bench/guarded.h"
 
 #include <math.h>
 
@@ -39,14 +39,14 @@ static double value_of(const struct side *s, size_t row, size_t col, double *siz
     return (code - 7.5) * scale;
 }
 
-static void run(const struct check *check, const struct side *s, float *y, size_t y_stride,
+static void run(const struct upg_check *check, const struct side *s, float *y, size_t y_stride,
                 const float *x, size_t x_stride, size_t n_tokens)
 {
     (s->keys ? check->kernels->coded_keys : check->kernels->coded_values)(
         y, y_stride, s->bits, s->scales, s->head_dim, x, x_stride, n_tokens);
 }
 
-static void compare(struct check *check, const struct side *s, const float *y, size_t y_stride,
+static void compare(struct upg_check *check, const struct side *s, const float *y, size_t y_stride,
                     const float *x, size_t x_stride, size_t n_tokens)
 {
     for (size_t t = 0; t < n_tokens; t++) {
@@ -61,82 +61,87 @@ static void compare(struct check *check, const struct side *s, const float *y, s
                 all += size * fabs(factor);
             }
             if (!(fabs(got - sum) <= 0x1p-24 * (double)(s->n_cols + 4) * all + 1e-43)) {
-                check_failed(check, "row %zu, token %zu is %.9g instead of %.9g", r, t, got, sum);
+                upg_check_failed(check, "row %zu, token %zu is %.9g instead of %.9g", r, t, got,
+                                 sum);
                 return;
             }
         }
         run(check, s, alone, MOST_HEAD, x + t * x_stride, x_stride, 1);
-        if (!same_floats(check, alone, y + t * y_stride, s->n_rows))
+        if (!upg_check_same(check, alone, y + t * y_stride, s->n_rows))
             return;
     }
 }
 
-static void fill_scales(struct check *check, uint16_t *scales, size_t n, enum data data)
+static void fill_scales(struct upg_check *check, uint16_t *scales, size_t n,
+                        enum upg_check_data data)
 {
     for (size_t i = 0; i < n; i++)
-        scales[i] = data == DATA_ZERO      ? 0
-                    : data == DATA_EXTREME ? (uint16_t)random_int(check, 0, 0x7BFF)
-                                           : upg_f32_to_f16((float)random_int(check, 1, 100) / 99);
+        scales[i] = data == DATA_ZERO ? 0
+                    : data == DATA_EXTREME
+                        ? (uint16_t)upg_check_int(check, 0, 0x7BFF)
+                        : upg_f32_to_f16((float)upg_check_int(check, 1, 100) / 99);
 }
 
-static void check_side(struct check *check, bool keys, struct guarded *sides, struct guarded *xs,
-                       struct guarded *ys, enum data data)
+static void check_side(struct upg_check *check, bool keys, struct upg_guarded *sides,
+                       struct upg_guarded *xs, struct upg_guarded *ys, enum upg_check_data data)
 {
     static const size_t heads[] = {32, 64, 96, 128, 256};
     struct side s = {.keys = keys,
-                     .bits = random_int(check, 0, 1) ? 8 : 4,
-                     .head_dim = heads[random_int(check, 0, 4)]};
-    const size_t n_tokens = (size_t)(random_int(check, 0, 4) ? random_int(check, 1, 9)
-                                                             : random_int(check, 10, MOST_TOKENS));
+                     .bits = upg_check_int(check, 0, 1) ? 8 : 4,
+                     .head_dim = heads[upg_check_int(check, 0, 4)]};
+    const size_t n_tokens =
+        (size_t)(upg_check_int(check, 0, 4) ? upg_check_int(check, 1, 9)
+                                            : upg_check_int(check, 10, MOST_TOKENS));
     const size_t n_scales = s.head_dim / UPG_CODED_GROUP * UPG_CODED_TOKENS;
     const size_t n_codes = s.head_dim * UPG_CODED_TOKENS * (size_t)s.bits / 8;
-    uint16_t *side = guarded_place(sides, (2 * n_scales + n_codes) / 2, sizeof *side, sizeof *side);
+    uint16_t *side =
+        upg_guarded_place(sides, (2 * n_scales + n_codes) / 2, sizeof *side, sizeof *side);
 
     s.n_rows = keys ? UPG_CODED_TOKENS : s.head_dim;
     s.n_cols = keys ? s.head_dim : UPG_CODED_TOKENS;
     s.scales = side;
     s.codes = (const uint8_t *)(side + n_scales);
-    const size_t x_stride = s.n_cols + (size_t)random_int(check, 0, 3);
-    const size_t y_stride = s.n_rows + (size_t)random_int(check, 0, 3);
-    float *x = guarded_place(xs, (n_tokens - 1) * x_stride + s.n_cols, sizeof *x, sizeof *x);
-    float *y = guarded_place(ys, (n_tokens - 1) * y_stride + s.n_rows, sizeof *y, sizeof *y);
+    const size_t x_stride = s.n_cols + (size_t)upg_check_int(check, 0, 3);
+    const size_t y_stride = s.n_rows + (size_t)upg_check_int(check, 0, 3);
+    float *x = upg_guarded_place(xs, (n_tokens - 1) * x_stride + s.n_cols, sizeof *x, sizeof *x);
+    float *y = upg_guarded_place(ys, (n_tokens - 1) * y_stride + s.n_rows, sizeof *y, sizeof *y);
 
-    check_case(check, "%d bits, heads of %zu, %zu tokens, %s", s.bits, s.head_dim, n_tokens,
-               data_name(data));
+    upg_check_case(check, "%d bits, heads of %zu, %zu tokens, %s", s.bits, s.head_dim, n_tokens,
+                   upg_check_data_name(data));
     fill_scales(check, side, n_scales, data);
-    fill_bytes(check, side + n_scales, n_codes, data);
-    fill_floats(check, x, (n_tokens - 1) * x_stride + s.n_cols, data);
+    upg_check_bytes(check, side + n_scales, n_codes, data);
+    upg_check_floats(check, x, (n_tokens - 1) * x_stride + s.n_cols, data);
     run(check, &s, y, y_stride, x, x_stride, n_tokens);
     compare(check, &s, y, y_stride, x, x_stride, n_tokens);
     for (size_t t = 0; t + 1 < n_tokens; t++)
         for (size_t i = s.n_rows; i < y_stride; i++)
-            if (*(const uint8_t *)&y[t * y_stride + i] != GUARD_BYTE)
-                check_failed(check, "wrote between the rows of y");
-    if (!guarded_intact(sides) || !guarded_intact(xs) || !guarded_intact(ys))
-        check_failed(check, "wrote outside y");
+            if (*(const uint8_t *)&y[t * y_stride + i] != UPG_GUARD_BYTE)
+                upg_check_failed(check, "wrote between the rows of y");
+    if (!upg_guarded_intact(sides) || !upg_guarded_intact(xs) || !upg_guarded_intact(ys))
+        upg_check_failed(check, "wrote outside y");
 }
 
-static void check_sides(struct check *check, bool keys)
+static void check_sides(struct upg_check *check, bool keys)
 {
-    struct guarded sides, xs, ys;
+    struct upg_guarded sides, xs, ys;
 
-    guarded_init(&sides, 2 * SCALES + (size_t)MOST_HEAD * UPG_CODED_TOKENS);
-    guarded_init(&xs, (size_t)MOST_TOKENS * (MOST_HEAD + 3) * sizeof(float));
-    guarded_init(&ys, (size_t)MOST_TOKENS * (MOST_HEAD + 3) * sizeof(float));
-    for (size_t i = 0; i < n_cases(check, N_SIDES); i++)
-        for (enum data data = 0; data < N_DATA; data++)
+    upg_guarded_init(check, &sides, 2 * SCALES + (size_t)MOST_HEAD * UPG_CODED_TOKENS);
+    upg_guarded_init(check, &xs, (size_t)MOST_TOKENS * (MOST_HEAD + 3) * sizeof(float));
+    upg_guarded_init(check, &ys, (size_t)MOST_TOKENS * (MOST_HEAD + 3) * sizeof(float));
+    for (size_t i = 0; i < upg_check_count(check, N_SIDES); i++)
+        for (enum upg_check_data data = 0; data < N_DATA; data++)
             check_side(check, keys, &sides, &xs, &ys, data);
-    guarded_clear(&sides);
-    guarded_clear(&xs);
-    guarded_clear(&ys);
+    upg_guarded_clear(&sides);
+    upg_guarded_clear(&xs);
+    upg_guarded_clear(&ys);
 }
 
-void check_coded_keys(struct check *check)
+void upg_check_coded_keys(struct upg_check *check)
 {
     check_sides(check, true);
 }
 
-void check_coded_values(struct check *check)
+void upg_check_coded_values(struct upg_check *check)
 {
     check_sides(check, false);
 }

@@ -3,10 +3,10 @@
  * Small integers must come out exactly, whatever the order of summation; other values within the
  * error of n_cols float32 additions.  Each output must be the same bits when its token or its row
  * is alone. */
-#include "check.h"
+#include "bench/check.h"
 
 #include "base/half.h"
-#include "guarded.h"
+#include "bench/guarded.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,8 +20,8 @@ struct plain {
                 const float *row_scale, const float *x, size_t x_stride, size_t n_rows,
                 size_t n_cols, size_t n_tokens);
     double (*value)(const void *w, size_t i, float row_scale);
-    void (*fill)(struct check *check, void *w, size_t n, enum data data);
-    void (*fill_integers)(struct check *check, void *w, size_t n);
+    void (*fill)(struct upg_check *check, void *w, size_t n, enum upg_check_data data);
+    void (*fill_integers)(struct upg_check *check, void *w, size_t n);
 };
 
 struct shape {
@@ -42,15 +42,15 @@ static double value_f32(const void *w, size_t i, float row_scale)
     return (double)((const float *)w)[i];
 }
 
-static void fill_f32(struct check *check, void *w, size_t n, enum data data)
+static void fill_f32(struct upg_check *check, void *w, size_t n, enum upg_check_data data)
 {
-    fill_floats(check, w, n, data);
+    upg_check_floats(check, w, n, data);
 }
 
-static void fill_integers_f32(struct check *check, void *w, size_t n)
+static void fill_integers_f32(struct upg_check *check, void *w, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        ((float *)w)[i] = (float)random_int(check, -8, 8);
+        ((float *)w)[i] = (float)upg_check_int(check, -8, 8);
 }
 
 static void run_bf16(const struct upg_kernels *kernels, float *y, size_t y_stride, const void *w,
@@ -67,19 +67,19 @@ static double value_bf16(const void *w, size_t i, float row_scale)
     return (double)upg_bf16_to_f32(((const uint16_t *)w)[i]);
 }
 
-static void fill_bf16(struct check *check, void *w, size_t n, enum data data)
+static void fill_bf16(struct upg_check *check, void *w, size_t n, enum upg_check_data data)
 {
     for (size_t i = 0; i < n; i++) {
         float value;
-        fill_floats(check, &value, 1, data);
+        upg_check_floats(check, &value, 1, data);
         ((uint16_t *)w)[i] = upg_f32_to_bf16(value);
     }
 }
 
-static void fill_integers_bf16(struct check *check, void *w, size_t n)
+static void fill_integers_bf16(struct upg_check *check, void *w, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        ((uint16_t *)w)[i] = upg_f32_to_bf16((float)random_int(check, -8, 8));
+        ((uint16_t *)w)[i] = upg_f32_to_bf16((float)upg_check_int(check, -8, 8));
 }
 
 static void run_f16(const struct upg_kernels *kernels, float *y, size_t y_stride, const void *w,
@@ -96,22 +96,22 @@ static double value_f16(const void *w, size_t i, float row_scale)
     return (double)upg_f16_to_f32(((const uint16_t *)w)[i]);
 }
 
-static void fill_f16(struct check *check, void *w, size_t n, enum data data)
+static void fill_f16(struct upg_check *check, void *w, size_t n, enum upg_check_data data)
 {
     static const uint16_t extremes[] = {0x7BFF, 0xFBFF, 0x0001, 0x8001, 0x0000, 0x0400};
 
     for (size_t i = 0; i < n; i++) {
         float value;
-        fill_floats(check, &value, 1, data);
+        upg_check_floats(check, &value, 1, data);
         ((uint16_t *)w)[i] =
-            data == DATA_EXTREME ? extremes[random_int(check, 0, 5)] : upg_f32_to_f16(value);
+            data == DATA_EXTREME ? extremes[upg_check_int(check, 0, 5)] : upg_f32_to_f16(value);
     }
 }
 
-static void fill_integers_f16(struct check *check, void *w, size_t n)
+static void fill_integers_f16(struct upg_check *check, void *w, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        ((uint16_t *)w)[i] = upg_f32_to_f16((float)random_int(check, -8, 8));
+        ((uint16_t *)w)[i] = upg_f32_to_f16((float)upg_check_int(check, -8, 8));
 }
 
 static void run_i8(const struct upg_kernels *kernels, float *y, size_t y_stride, const void *w,
@@ -126,35 +126,35 @@ static double value_i8(const void *w, size_t i, float row_scale)
     return (double)upg_bf16_to_f32(upg_f32_to_bf16((float)((const int8_t *)w)[i] * row_scale));
 }
 
-static void fill_i8(struct check *check, void *w, size_t n, enum data data)
+static void fill_i8(struct upg_check *check, void *w, size_t n, enum upg_check_data data)
 {
-    fill_bytes(check, w, n, data);
+    upg_check_bytes(check, w, n, data);
 }
 
-static void fill_integers_i8(struct check *check, void *w, size_t n)
+static void fill_integers_i8(struct upg_check *check, void *w, size_t n)
 {
-    fill_bytes(check, w, n, DATA_RANDOM);
+    upg_check_bytes(check, w, n, DATA_RANDOM);
 }
 
-static struct shape random_shape(struct check *check)
+static struct shape random_shape(struct upg_check *check)
 {
-    struct shape shape = {.n_rows = (size_t)random_int(check, 1, MOST_ROWS),
-                          .n_cols = (size_t)random_int(check, 1, 70),
-                          .n_tokens = (size_t)random_int(check, 1, 17)};
+    struct shape shape = {.n_rows = (size_t)upg_check_int(check, 1, MOST_ROWS),
+                          .n_cols = (size_t)upg_check_int(check, 1, 70),
+                          .n_tokens = (size_t)upg_check_int(check, 1, 17)};
 
-    if (random_int(check, 0, 2) == 0)
-        shape.n_cols = (size_t)random_int(check, 1, MOST_COLS);
-    if (random_int(check, 0, 5) == 0)
-        shape.n_tokens = (size_t)random_int(check, 18, MOST_TOKENS);
-    if (random_int(check, 0, 2) == 0)
+    if (upg_check_int(check, 0, 2) == 0)
+        shape.n_cols = (size_t)upg_check_int(check, 1, MOST_COLS);
+    if (upg_check_int(check, 0, 5) == 0)
+        shape.n_tokens = (size_t)upg_check_int(check, 18, MOST_TOKENS);
+    if (upg_check_int(check, 0, 2) == 0)
         shape.n_tokens = 1;
-    shape.x_stride = shape.n_cols + (size_t)random_int(check, 0, 3);
-    shape.y_stride = shape.n_rows + (size_t)random_int(check, 0, 3);
+    shape.x_stride = shape.n_cols + (size_t)upg_check_int(check, 0, 3);
+    shape.y_stride = shape.n_rows + (size_t)upg_check_int(check, 0, 3);
     return shape;
 }
 
 /* The y of one case against float64; tolerance in units of sum |w x|. */
-static void compare(struct check *check, const struct plain *plain, const struct shape *shape,
+static void compare(struct upg_check *check, const struct plain *plain, const struct shape *shape,
                     const float *y, const void *w, const float *row_scale, const float *x,
                     double tolerance)
 {
@@ -169,21 +169,23 @@ static void compare(struct check *check, const struct plain *plain, const struct
             }
             const double got = (double)y[t * shape->y_stride + r];
             if (!(fabs(got - sum) <= tolerance * size + 1e-43)) {
-                check_failed(check, "row %zu, token %zu is %.9g instead of %.9g", r, t, got, sum);
+                upg_check_failed(check, "row %zu, token %zu is %.9g instead of %.9g", r, t, got,
+                                 sum);
                 return;
             }
         }
 }
 
 /* Rows and tokens alone give the bits that they have together. */
-static void compare_alone(struct check *check, const struct plain *plain, const struct shape *shape,
-                          const float *y, const void *w, const float *row_scale, const float *x)
+static void compare_alone(struct upg_check *check, const struct plain *plain,
+                          const struct shape *shape, const float *y, const void *w,
+                          const float *row_scale, const float *x)
 {
     for (size_t t = 0; t < shape->n_tokens; t++) {
         float alone[MOST_ROWS];
         plain->run(check->kernels, alone, shape->n_rows, w, row_scale, x + t * shape->x_stride,
                    shape->x_stride, shape->n_rows, shape->n_cols, 1);
-        if (!same_floats(check, alone, y + t * shape->y_stride, shape->n_rows))
+        if (!upg_check_same(check, alone, y + t * shape->y_stride, shape->n_rows))
             return;
     }
     for (size_t r = 0; r < shape->n_rows; r++) {
@@ -192,46 +194,46 @@ static void compare_alone(struct check *check, const struct plain *plain, const 
         plain->run(check->kernels, alone, 1, row, row_scale + r, x, shape->x_stride, 1,
                    shape->n_cols, shape->n_tokens);
         for (size_t t = 0; t < shape->n_tokens; t++)
-            if (!same_floats(check, alone + t, y + t * shape->y_stride + r, 1))
+            if (!upg_check_same(check, alone + t, y + t * shape->y_stride + r, 1))
                 return;
     }
 }
 
 /* Strides leave gaps, which stay as they were. */
-static void compare_gaps(struct check *check, const struct shape *shape, const float *y)
+static void compare_gaps(struct upg_check *check, const struct shape *shape, const float *y)
 {
     for (size_t t = 0; t + 1 < shape->n_tokens; t++)
         for (size_t i = shape->n_rows; i < shape->y_stride; i++)
-            if (*(const uint8_t *)&y[t * shape->y_stride + i] != GUARD_BYTE)
-                check_failed(check, "wrote between the rows of y");
+            if (*(const uint8_t *)&y[t * shape->y_stride + i] != UPG_GUARD_BYTE)
+                upg_check_failed(check, "wrote between the rows of y");
 }
 
 struct buffers {
-    struct guarded w, row_scale, x, y;
+    struct upg_guarded w, row_scale, x, y;
 };
 
-static void check_shape(struct check *check, const struct plain *plain, struct buffers *buffers,
-                        const struct shape *shape, bool integers, enum data data)
+static void check_shape(struct upg_check *check, const struct plain *plain, struct buffers *buffers,
+                        const struct shape *shape, bool integers, enum upg_check_data data)
 {
     const size_t n_weights = shape->n_rows * shape->n_cols;
     const size_t n_x = (shape->n_tokens - 1) * shape->x_stride + shape->n_cols;
     const size_t n_y = (shape->n_tokens - 1) * shape->y_stride + shape->n_rows;
-    void *w = guarded_place(&buffers->w, n_weights, plain->weight_bytes, plain->weight_bytes);
-    float *row_scale = guarded_place(&buffers->row_scale, shape->n_rows, sizeof(float), 4);
-    float *x = guarded_place(&buffers->x, n_x, sizeof(float), 4);
-    float *y = guarded_place(&buffers->y, n_y, sizeof(float), 4);
+    void *w = upg_guarded_place(&buffers->w, n_weights, plain->weight_bytes, plain->weight_bytes);
+    float *row_scale = upg_guarded_place(&buffers->row_scale, shape->n_rows, sizeof(float), 4);
+    float *x = upg_guarded_place(&buffers->x, n_x, sizeof(float), 4);
+    float *y = upg_guarded_place(&buffers->y, n_y, sizeof(float), 4);
 
-    check_case(check, "%zu x %zu, %zu tokens, %s", shape->n_rows, shape->n_cols, shape->n_tokens,
-               integers ? "integers" : data_name(data));
+    upg_check_case(check, "%zu x %zu, %zu tokens, %s", shape->n_rows, shape->n_cols,
+                   shape->n_tokens, integers ? "integers" : upg_check_data_name(data));
     if (integers) {
         plain->fill_integers(check, w, n_weights);
         fill_integers_f32(check, x, n_x);
         for (size_t r = 0; r < shape->n_rows; r++)
-            row_scale[r] = ldexpf(1, random_int(check, -3, 0));
+            row_scale[r] = ldexpf(1, upg_check_int(check, -3, 0));
     } else {
         plain->fill(check, w, n_weights, data);
-        fill_floats(check, x, n_x, data);
-        fill_floats(check, row_scale, shape->n_rows, DATA_RANDOM);
+        upg_check_floats(check, x, n_x, data);
+        upg_check_floats(check, row_scale, shape->n_rows, DATA_RANDOM);
     }
 
     plain->run(check->kernels, y, shape->y_stride, w, row_scale, x, shape->x_stride, shape->n_rows,
@@ -240,33 +242,33 @@ static void check_shape(struct check *check, const struct plain *plain, struct b
             integers ? 0 : 0x1p-24 * (double)(shape->n_cols + 2));
     compare_alone(check, plain, shape, y, w, row_scale, x);
     compare_gaps(check, shape, y);
-    if (!guarded_intact(&buffers->w) || !guarded_intact(&buffers->row_scale) ||
-        !guarded_intact(&buffers->x) || !guarded_intact(&buffers->y))
-        check_failed(check, "wrote outside y");
+    if (!upg_guarded_intact(&buffers->w) || !upg_guarded_intact(&buffers->row_scale) ||
+        !upg_guarded_intact(&buffers->x) || !upg_guarded_intact(&buffers->y))
+        upg_check_failed(check, "wrote outside y");
 }
 
-static void check_plain(struct check *check, const struct plain *plain)
+static void check_plain(struct upg_check *check, const struct plain *plain)
 {
     struct buffers buffers;
 
-    guarded_init(&buffers.w, (size_t)MOST_ROWS * MOST_COLS * plain->weight_bytes);
-    guarded_init(&buffers.row_scale, MOST_ROWS * sizeof(float));
-    guarded_init(&buffers.x, (size_t)MOST_TOKENS * (MOST_COLS + 3) * sizeof(float));
-    guarded_init(&buffers.y, (size_t)MOST_TOKENS * (MOST_ROWS + 3) * sizeof(float));
-    for (size_t i = 0; i < n_cases(check, N_SHAPES); i++) {
+    upg_guarded_init(check, &buffers.w, (size_t)MOST_ROWS * MOST_COLS * plain->weight_bytes);
+    upg_guarded_init(check, &buffers.row_scale, MOST_ROWS * sizeof(float));
+    upg_guarded_init(check, &buffers.x, (size_t)MOST_TOKENS * (MOST_COLS + 3) * sizeof(float));
+    upg_guarded_init(check, &buffers.y, (size_t)MOST_TOKENS * (MOST_ROWS + 3) * sizeof(float));
+    for (size_t i = 0; i < upg_check_count(check, N_SHAPES); i++) {
         const struct shape shape = random_shape(check);
         check_shape(check, plain, &buffers, &shape, true, DATA_RANDOM);
-        for (enum data data = 0; data < N_DATA; data++)
+        for (enum upg_check_data data = 0; data < N_DATA; data++)
             check_shape(check, plain, &buffers, &shape, false, data);
     }
-    guarded_clear(&buffers.w);
-    guarded_clear(&buffers.row_scale);
-    guarded_clear(&buffers.x);
-    guarded_clear(&buffers.y);
+    upg_guarded_clear(&buffers.w);
+    upg_guarded_clear(&buffers.row_scale);
+    upg_guarded_clear(&buffers.x);
+    upg_guarded_clear(&buffers.y);
 }
 
 /* All 65536 bit patterns of a 16-bit type, as a matrix of one column times 1. */
-static void check_every_half(struct check *check, const struct plain *plain)
+static void check_every_half(struct upg_check *check, const struct plain *plain)
 {
     static uint16_t w[N_HALVES];
     static float y[N_HALVES], expected[N_HALVES];
@@ -276,19 +278,19 @@ static void check_every_half(struct check *check, const struct plain *plain)
         w[i] = (uint16_t)i;
         expected[i] = (float)plain->value(w, i, 1) + 0.0F; /* a sum that begins at 0 has no -0 */
     }
-    check_case(check, "every bit pattern times 1");
+    upg_check_case(check, "every bit pattern times 1");
     plain->run(check->kernels, y, N_HALVES, w, NULL, &one, 1, N_HALVES, 1, 1);
-    same_floats(check, expected, y, N_HALVES);
+    upg_check_same(check, expected, y, N_HALVES);
 }
 
-void check_matmul_f32(struct check *check)
+void upg_check_matmul_f32(struct upg_check *check)
 {
     static const struct plain plain = {4, run_f32, value_f32, fill_f32, fill_integers_f32};
 
     check_plain(check, &plain);
 }
 
-void check_matmul_bf16(struct check *check)
+void upg_check_matmul_bf16(struct upg_check *check)
 {
     static const struct plain plain = {2, run_bf16, value_bf16, fill_bf16, fill_integers_bf16};
 
@@ -296,7 +298,7 @@ void check_matmul_bf16(struct check *check)
     check_every_half(check, &plain);
 }
 
-void check_matmul_f16(struct check *check)
+void upg_check_matmul_f16(struct upg_check *check)
 {
     static const struct plain plain = {2, run_f16, value_f16, fill_f16, fill_integers_f16};
 
@@ -305,7 +307,7 @@ void check_matmul_f16(struct check *check)
 }
 
 /* Every byte with scales of many sizes: the rounding to bf16 is exact. */
-void check_matmul_i8_rows(struct check *check)
+void upg_check_matmul_i8_rows(struct upg_check *check)
 {
     static const struct plain plain = {1, run_i8, value_i8, fill_i8, fill_integers_i8};
     enum { N_SCALES = 40 };
@@ -315,14 +317,15 @@ void check_matmul_i8_rows(struct check *check)
 
     check_plain(check, &plain);
     for (int s = 0; s < N_SCALES; s++) {
-        const float scale = ldexpf((float)random_int(check, 1 << 23, (1 << 24) - 1), s * 5 - 150);
+        const float scale =
+            ldexpf((float)upg_check_int(check, 1 << 23, (1 << 24) - 1), s * 5 - 150);
         for (size_t i = 0; i < 256; i++) {
             w[i] = (int8_t)((int)i - 128);
             row_scale[i] = i % 2 ? scale : -scale;
             expected[i] = (float)value_i8(w, i, row_scale[i]) + 0.0F;
         }
-        check_case(check, "every byte, scale %a", (double)scale);
+        upg_check_case(check, "every byte, scale %a", (double)scale);
         run_i8(check->kernels, y, 256, w, row_scale, &one, 1, 256, 1, 1);
-        same_floats(check, expected, y, 256);
+        upg_check_same(check, expected, y, 256);
     }
 }

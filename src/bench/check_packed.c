@@ -1,8 +1,8 @@
 /* check_packed.c -- packed matrices and the rotations around them: the same bits as scalar. */
-#include "check.h"
+#include "bench/check.h"
 
 #include "base/half.h"
-#include "guarded.h"
+#include "bench/guarded.h"
 #include "kernels/chunk.h"
 
 #include <math.h>
@@ -18,23 +18,23 @@ enum {
 
 /* Quantized rows of one case, each array guarded. */
 struct q8_buffers {
-    struct guarded values, scales, sums;
+    struct upg_guarded values, scales, sums;
 };
 
-static void q8_init(struct q8_buffers *buffers)
+static void q8_init(struct upg_check *check, struct q8_buffers *buffers)
 {
     const size_t n_blocks = MOST_COLS / UPG_SCALE_BLOCK + 1;
 
-    guarded_init(&buffers->values, (size_t)MOST_TOKENS * MOST_COLS);
-    guarded_init(&buffers->scales, MOST_TOKENS * n_blocks * sizeof(float));
-    guarded_init(&buffers->sums, MOST_TOKENS * n_blocks * sizeof(int32_t));
+    upg_guarded_init(check, &buffers->values, (size_t)MOST_TOKENS * MOST_COLS);
+    upg_guarded_init(check, &buffers->scales, MOST_TOKENS * n_blocks * sizeof(float));
+    upg_guarded_init(check, &buffers->sums, MOST_TOKENS * n_blocks * sizeof(int32_t));
 }
 
 static void q8_clear(struct q8_buffers *buffers)
 {
-    guarded_clear(&buffers->values);
-    guarded_clear(&buffers->scales);
-    guarded_clear(&buffers->sums);
+    upg_guarded_clear(&buffers->values);
+    upg_guarded_clear(&buffers->scales);
+    upg_guarded_clear(&buffers->sums);
 }
 
 static struct upg_q8_rows q8_place(struct q8_buffers *buffers, size_t n_tokens, size_t padded_cols)
@@ -42,9 +42,9 @@ static struct upg_q8_rows q8_place(struct q8_buffers *buffers, size_t n_tokens, 
     const size_t n_blocks = (padded_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
 
     return (struct upg_q8_rows){
-        .values = guarded_place(&buffers->values, n_tokens * padded_cols, 1, 64),
-        .scales = guarded_place(&buffers->scales, n_tokens * n_blocks, sizeof(float), 4),
-        .sums = guarded_place(&buffers->sums, n_tokens * n_blocks, sizeof(int32_t), 4),
+        .values = upg_guarded_place(&buffers->values, n_tokens * padded_cols, 1, 64),
+        .scales = upg_guarded_place(&buffers->scales, n_tokens * n_blocks, sizeof(float), 4),
+        .sums = upg_guarded_place(&buffers->sums, n_tokens * n_blocks, sizeof(int32_t), 4),
         .n_tokens = n_tokens,
         .padded_cols = padded_cols,
         .n_blocks = n_blocks,
@@ -53,134 +53,134 @@ static struct upg_q8_rows q8_place(struct q8_buffers *buffers, size_t n_tokens, 
 
 static bool q8_intact(const struct q8_buffers *buffers)
 {
-    return guarded_intact(&buffers->values) && guarded_intact(&buffers->scales) &&
-           guarded_intact(&buffers->sums);
+    return upg_guarded_intact(&buffers->values) && upg_guarded_intact(&buffers->scales) &&
+           upg_guarded_intact(&buffers->sums);
 }
 
 /* ---- rotate_quantize ---- */
 
-static void compare_q8(struct check *check, const struct upg_q8_rows *expected,
+static void compare_q8(struct upg_check *check, const struct upg_q8_rows *expected,
                        const struct upg_q8_rows *got)
 {
     const size_t n_scales = got->n_tokens * got->n_blocks;
 
-    if (!same_floats(check, expected->scales, got->scales, n_scales))
+    if (!upg_check_same(check, expected->scales, got->scales, n_scales))
         return;
     if (memcmp(expected->values, got->values, got->n_tokens * got->padded_cols) != 0)
-        check_failed(check, "values differ");
+        upg_check_failed(check, "values differ");
     else if (memcmp(expected->sums, got->sums, n_scales * sizeof *got->sums) != 0)
-        check_failed(check, "sums differ");
+        upg_check_failed(check, "sums differ");
 }
 
 /* A few values where the rotation must not be usable. */
-static void spoil(struct check *check, float *x, size_t n)
+static void spoil(struct upg_check *check, float *x, size_t n)
 {
     static const float spoilers[] = {NAN, INFINITY, -INFINITY, 3e38F, 1e-40F};
 
     for (int i = 0; i < 3; i++)
-        x[random_int(check, 0, (int)n - 1)] = spoilers[random_int(check, 0, 4)];
+        x[upg_check_int(check, 0, (int)n - 1)] = spoilers[upg_check_int(check, 0, 4)];
 }
 
-void check_rotate_quantize(struct check *check)
+void upg_check_rotate_quantize(struct upg_check *check)
 {
     enum { N_CASES = 120 };
     struct q8_buffers expected_buffers, got_buffers;
-    struct guarded in;
+    struct upg_guarded in;
 
-    q8_init(&expected_buffers);
-    q8_init(&got_buffers);
-    guarded_init(&in, (size_t)MOST_TOKENS * (MOST_COLS + 3) * sizeof(float));
-    for (size_t i = 0; i < n_cases(check, N_CASES); i++) {
-        const enum data data = (enum data)(i / 2 % N_DATA);
-        const size_t padded = (size_t)UPG_COL_UNIT * (size_t)random_int(check, 1, 25);
-        const size_t n_cols = padded - (size_t)random_int(check, 0, UPG_COL_UNIT - 1);
-        const size_t n_tokens = (size_t)random_int(check, 1, i % 8 ? 3 : 17);
-        const size_t stride = n_cols + (size_t)random_int(check, 0, 3);
+    q8_init(check, &expected_buffers);
+    q8_init(check, &got_buffers);
+    upg_guarded_init(check, &in, (size_t)MOST_TOKENS * (MOST_COLS + 3) * sizeof(float));
+    for (size_t i = 0; i < upg_check_count(check, N_CASES); i++) {
+        const enum upg_check_data data = (enum upg_check_data)(i / 2 % N_DATA);
+        const size_t padded = (size_t)UPG_COL_UNIT * (size_t)upg_check_int(check, 1, 25);
+        const size_t n_cols = padded - (size_t)upg_check_int(check, 0, UPG_COL_UNIT - 1);
+        const size_t n_tokens = (size_t)upg_check_int(check, 1, i % 8 ? 3 : 17);
+        const size_t stride = n_cols + (size_t)upg_check_int(check, 0, 3);
         const size_t n = (n_tokens - 1) * stride + n_cols;
         const uint64_t seed = upg_random_u64(&check->random);
-        const float size = i % 5 ? 1 : ldexpf(1, random_int(check, -140, 100));
-        float *x = guarded_place(&in, n, sizeof *x, 4);
+        const float size = i % 5 ? 1 : ldexpf(1, upg_check_int(check, -140, 100));
+        float *x = upg_guarded_place(&in, n, sizeof *x, 4);
         struct upg_q8_rows expected = q8_place(&expected_buffers, n_tokens, padded);
         struct upg_q8_rows got = q8_place(&got_buffers, n_tokens, padded);
 
-        check_case(check, "%zu of %zu columns, %zu tokens, %s times %g%s", n_cols, padded, n_tokens,
-                   data_name(data), (double)size, i % 7 ? "" : ", spoiled");
-        fill_floats(check, x, n, data);
+        upg_check_case(check, "%zu of %zu columns, %zu tokens, %s times %g%s", n_cols, padded,
+                       n_tokens, upg_check_data_name(data), (double)size, i % 7 ? "" : ", spoiled");
+        upg_check_floats(check, x, n, data);
         for (size_t c = 0; c < n; c++)
             x[c] *= size;
         if (i % 7 == 0)
             spoil(check, x, n);
-        const size_t middle = (size_t)random_int(check, 0, (int)got.n_blocks);
+        const size_t middle = (size_t)upg_check_int(check, 0, (int)got.n_blocks);
         check->scalar->rotate_quantize(&expected, x, stride, n_cols, seed, 0, got.n_blocks);
         check->kernels->rotate_quantize(&got, x, stride, n_cols, seed, 0, middle);
         check->kernels->rotate_quantize(&got, x, stride, n_cols, seed, middle, got.n_blocks);
         compare_q8(check, &expected, &got);
         if (!q8_intact(&got_buffers))
-            check_failed(check, "wrote outside the results");
+            upg_check_failed(check, "wrote outside the results");
     }
     q8_clear(&expected_buffers);
     q8_clear(&got_buffers);
-    guarded_clear(&in);
+    upg_guarded_clear(&in);
 }
 
 /* ---- transform_out ---- */
 
-void check_transform_out(struct check *check)
+void upg_check_transform_out(struct upg_check *check)
 {
     enum { N_CASES = 100 };
     static float expected[MOST_COLS];
-    struct guarded buffer;
+    struct upg_guarded buffer;
 
-    guarded_init(&buffer, sizeof expected);
-    for (size_t i = 0; i < n_cases(check, N_CASES); i++) {
-        const enum data data = (enum data)(i % N_DATA);
-        const size_t n = (size_t)UPG_COL_UNIT * (size_t)random_int(check, 1, 25);
+    upg_guarded_init(check, &buffer, sizeof expected);
+    for (size_t i = 0; i < upg_check_count(check, N_CASES); i++) {
+        const enum upg_check_data data = (enum upg_check_data)(i % N_DATA);
+        const size_t n = (size_t)UPG_COL_UNIT * (size_t)upg_check_int(check, 1, 25);
         const uint64_t seed = upg_random_u64(&check->random);
-        float *y = guarded_place(&buffer, n, sizeof *y, 4);
+        float *y = upg_guarded_place(&buffer, n, sizeof *y, 4);
 
-        check_case(check, "%zu values, %s", n, data_name(data));
-        fill_floats(check, y, n, data);
+        upg_check_case(check, "%zu values, %s", n, upg_check_data_name(data));
+        upg_check_floats(check, y, n, data);
         memcpy(expected, y, n * sizeof *y);
         upg_transform_out(expected, n, seed);
         check->kernels->transform_out(y, n, seed);
-        same_floats(check, expected, y, n);
-        if (!guarded_intact(&buffer))
-            check_failed(check, "wrote outside y");
+        upg_check_same(check, expected, y, n);
+        if (!upg_guarded_intact(&buffer))
+            upg_check_failed(check, "wrote outside y");
     }
-    guarded_clear(&buffer);
+    upg_guarded_clear(&buffer);
 }
 
 /* ---- packed_matmul ---- */
 
 struct matrix {
-    struct guarded codes, row_scale, gain;
+    struct upg_guarded codes, row_scale, gain;
     struct upg_packed packed;
 };
 
-static void matrix_init(struct matrix *matrix)
+static void matrix_init(struct upg_check *check, struct matrix *matrix)
 {
-    guarded_init(&matrix->codes, (size_t)MOST_ROWS * MOST_COLS / 2);
-    guarded_init(&matrix->row_scale, MOST_ROWS * sizeof(uint16_t));
-    guarded_init(&matrix->gain, (MOST_COLS / UPG_SCALE_BLOCK + 1) * sizeof(float));
+    upg_guarded_init(check, &matrix->codes, (size_t)MOST_ROWS * MOST_COLS / 2);
+    upg_guarded_init(check, &matrix->row_scale, MOST_ROWS * sizeof(uint16_t));
+    upg_guarded_init(check, &matrix->gain, (MOST_COLS / UPG_SCALE_BLOCK + 1) * sizeof(float));
 }
 
 static void matrix_clear(struct matrix *matrix)
 {
-    guarded_clear(&matrix->codes);
-    guarded_clear(&matrix->row_scale);
-    guarded_clear(&matrix->gain);
+    upg_guarded_clear(&matrix->codes);
+    upg_guarded_clear(&matrix->row_scale);
+    upg_guarded_clear(&matrix->gain);
 }
 
-static void fill_matrix(struct check *check, struct matrix *matrix, int k, size_t n_rows,
-                        size_t n_cols, enum data data)
+static void fill_matrix(struct upg_check *check, struct matrix *matrix, int k, size_t n_rows,
+                        size_t n_cols, enum upg_check_data data)
 {
     const size_t n_blocks = (n_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
     const size_t code_bytes = n_rows * n_cols * (size_t)k / 8;
-    uint8_t *codes = guarded_place(&matrix->codes, code_bytes, 1, 64);
-    uint16_t *row_scale = guarded_place(&matrix->row_scale, n_rows, sizeof *row_scale, 2);
-    float *gain = guarded_place(&matrix->gain, n_blocks, sizeof *gain, 4);
+    uint8_t *codes = upg_guarded_place(&matrix->codes, code_bytes, 1, 64);
+    uint16_t *row_scale = upg_guarded_place(&matrix->row_scale, n_rows, sizeof *row_scale, 2);
+    float *gain = upg_guarded_place(&matrix->gain, n_blocks, sizeof *gain, 4);
 
-    fill_bytes(check, codes, code_bytes, data);
+    upg_check_bytes(check, codes, code_bytes, data);
     for (size_t r = 0; r < n_rows; r++)
         row_scale[r] = upg_f32_to_f16((float)upg_random_unit(&check->random) * 0.1F);
     for (size_t h = 0; h < n_blocks; h++)
@@ -195,9 +195,9 @@ static void fill_matrix(struct check *check, struct matrix *matrix, int k, size_
                                          .gain = gain};
 }
 
-static void fill_q8(struct check *check, struct upg_q8_rows *x, enum data data)
+static void fill_q8(struct upg_check *check, struct upg_q8_rows *x, enum upg_check_data data)
 {
-    fill_bytes(check, x->values, x->n_tokens * x->padded_cols, data);
+    upg_check_bytes(check, x->values, x->n_tokens * x->padded_cols, data);
     for (size_t t = 0; t < x->n_tokens; t++)
         for (size_t h = 0; h < x->n_blocks; h++) {
             int32_t *sum = &x->sums[t * x->n_blocks + h];
@@ -217,43 +217,44 @@ static void fill_q8(struct check *check, struct upg_q8_rows *x, enum data data)
 struct packed_case {
     int k;
     size_t n_rows, n_cols, n_tokens, block_begin, block_end;
-    enum data codes, values;
+    enum upg_check_data codes, values;
 };
 
 /* y[n_tokens][n_rows] of the case, and guard bytes in the row blocks that were not asked for. */
-static void run_packed(struct check *check, const struct packed_case *c, struct matrix *matrix,
-                       struct q8_buffers *x_buffers, struct guarded *y_buffer,
-                       struct guarded *scratch_buffer, float *expected)
+static void run_packed(struct upg_check *check, const struct packed_case *c, struct matrix *matrix,
+                       struct q8_buffers *x_buffers, struct upg_guarded *y_buffer,
+                       struct upg_guarded *scratch_buffer, float *expected)
 {
-    const size_t stride = c->n_rows + (size_t)random_int(check, 0, 3);
+    const size_t stride = c->n_rows + (size_t)upg_check_int(check, 0, 3);
     const size_t n_y = (c->n_tokens - 1) * stride + c->n_rows;
     const size_t first = c->block_begin * UPG_ROW_BLOCK;
     const size_t n_written = (c->block_end - c->block_begin) * UPG_ROW_BLOCK;
     struct upg_q8_rows x = q8_place(x_buffers, c->n_tokens, c->n_cols);
-    float *y = guarded_place(y_buffer, n_y, sizeof *y, 4);
-    void *scratch = guarded_place(scratch_buffer, check->kernels->scratch_bytes, 1, 64);
+    float *y = upg_guarded_place(y_buffer, n_y, sizeof *y, 4);
+    void *scratch = upg_guarded_place(scratch_buffer, check->kernels->scratch_bytes, 1, 64);
 
-    check_case(check, "k %d, %zu x %zu, row blocks %zu to %zu, %zu tokens, codes %s, values %s",
-               c->k, c->n_rows, c->n_cols, c->block_begin, c->block_end, c->n_tokens,
-               data_name(c->codes), data_name(c->values));
+    upg_check_case(check, "k %d, %zu x %zu, row blocks %zu to %zu, %zu tokens, codes %s, values %s",
+                   c->k, c->n_rows, c->n_cols, c->block_begin, c->block_end, c->n_tokens,
+                   upg_check_data_name(c->codes), upg_check_data_name(c->values));
     fill_matrix(check, matrix, c->k, c->n_rows, c->n_cols, c->codes);
     fill_q8(check, &x, c->values);
-    memset(expected, GUARD_BYTE, n_y * sizeof *expected);
+    memset(expected, UPG_GUARD_BYTE, n_y * sizeof *expected);
     check->scalar->packed_matmul(expected, stride, &matrix->packed, &x, c->block_begin,
                                  c->block_end, NULL);
     check->kernels->packed_matmul(y, stride, &matrix->packed, &x, c->block_begin, c->block_end,
                                   scratch);
     for (size_t t = 0; t < c->n_tokens; t++)
-        if (!same_floats(check, expected + t * stride + first, y + t * stride + first, n_written))
+        if (!upg_check_same(check, expected + t * stride + first, y + t * stride + first,
+                            n_written))
             break;
     if (memcmp(expected, y, n_y * sizeof *y) != 0)
-        check_failed(check, "y differs, perhaps outside of the row blocks");
-    if (!guarded_intact(y_buffer) || !guarded_intact(scratch_buffer))
-        check_failed(check, "wrote outside y and scratch");
+        upg_check_failed(check, "y differs, perhaps outside of the row blocks");
+    if (!upg_guarded_intact(y_buffer) || !upg_guarded_intact(scratch_buffer))
+        upg_check_failed(check, "wrote outside y and scratch");
 }
 
 /* scalar itself: one token at scale 1 is the exact integer product of the decoded blocks. */
-static void check_against_codec(struct check *check)
+static void check_against_codec(struct upg_check *check)
 {
     enum { N_COLS = 320 };
     struct matrix matrix;
@@ -264,9 +265,9 @@ static void check_against_codec(struct check *check)
     struct upg_q8_rows rows = {values, scales, sums, 1, N_COLS, 2};
     upg_error err;
 
-    matrix_init(&matrix);
-    for (int k = 2; k <= 4; k++) {
-        check_case(check, "k %d, against the codec's product", k);
+    matrix_init(check, &matrix);
+    for (int k = 2; k <= 4 && !check->no_memory; k++) {
+        upg_check_case(check, "k %d, against the codec's product", k);
         fill_matrix(check, &matrix, k, UPG_ROW_BLOCK, N_COLS, DATA_RANDOM);
         memset(values, 0, sizeof values);
         sums[0] = sums[1] = 0;
@@ -278,12 +279,12 @@ static void check_against_codec(struct check *check)
         x[256] = 16;
         upg_transform_out(x, N_COLS, matrix.packed.seed_in);
         if (upg_packed_matvec(&matrix.packed, x, expected, &err) != UPG_OK)
-            check_failed(check, "%s", err.message);
+            upg_check_failed(check, "%s", err.message);
         check->kernels->packed_matmul(y, UPG_ROW_BLOCK, &matrix.packed, &rows, 0, 1, NULL);
         for (size_t r = 0; r < UPG_ROW_BLOCK; r++)
             if (!(fabsf(y[r] - expected[r]) <= 1e-4F * fabsf(expected[r]) + 1e-6F)) {
-                check_failed(check, "row %zu is %g instead of %g", r, (double)y[r],
-                             (double)expected[r]);
+                upg_check_failed(check, "row %zu is %g instead of %g", r, (double)y[r],
+                                 (double)expected[r]);
                 break;
             }
     }
@@ -291,55 +292,56 @@ static void check_against_codec(struct check *check)
 }
 
 /* A case of the given k and tokens; fewer columns where scalar would take long. */
-static struct packed_case random_case(struct check *check, int k, size_t n_tokens)
+static struct packed_case random_case(struct upg_check *check, int k, size_t n_tokens)
 {
     const int most_columns = n_tokens < 4 ? 25 : n_tokens < MOST_TOKENS ? 10 : 2;
-    const int n_blocks = random_int(check, 1, n_tokens == 1 ? 4 : n_tokens < 20 ? 2 : 1);
-    const int begin = random_int(check, 0, n_blocks - 1);
+    const int n_blocks = upg_check_int(check, 1, n_tokens == 1 ? 4 : n_tokens < 20 ? 2 : 1);
+    const int begin = upg_check_int(check, 0, n_blocks - 1);
 
     return (struct packed_case){
         .k = k,
         .n_rows = (size_t)n_blocks * UPG_ROW_BLOCK,
-        .n_cols = (size_t)UPG_COL_UNIT * (size_t)random_int(check, 1, most_columns),
+        .n_cols = (size_t)UPG_COL_UNIT * (size_t)upg_check_int(check, 1, most_columns),
         .n_tokens = n_tokens,
         .block_begin = (size_t)begin,
-        .block_end = (size_t)random_int(check, n_tokens < 20 ? begin : begin + 1, n_blocks),
-        .codes = (enum data)random_int(check, 0, N_DATA - 1),
-        .values = (enum data)random_int(check, 0, N_DATA - 1)};
+        .block_end = (size_t)upg_check_int(check, n_tokens < 20 ? begin : begin + 1, n_blocks),
+        .codes = (enum upg_check_data)upg_check_int(check, 0, N_DATA - 1),
+        .values = (enum upg_check_data)upg_check_int(check, 0, N_DATA - 1)};
 }
 
-void check_packed_matmul(struct check *check)
+void upg_check_packed_matmul(struct upg_check *check)
 {
     static const size_t token_counts[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
                                           11, 12, 13, 14, 15, 16, 17, 33, 70, MOST_TOKENS};
     enum { N_COUNTS = sizeof token_counts / sizeof token_counts[0] };
     struct matrix matrix;
     struct q8_buffers x_buffers;
-    struct guarded y_buffer, scratch_buffer;
+    struct upg_guarded y_buffer, scratch_buffer;
     float *expected = malloc((size_t)MOST_TOKENS * (MOST_ROWS + 3) * sizeof *expected);
 
     if (!expected) {
-        check_failed(check, "out of memory");
+        upg_check_failed(check, "out of memory");
         return;
     }
-    matrix_init(&matrix);
-    q8_init(&x_buffers);
-    guarded_init(&y_buffer, (size_t)MOST_TOKENS * (MOST_ROWS + 3) * sizeof(float));
-    guarded_init(&scratch_buffer, check->kernels->scratch_bytes);
+    matrix_init(check, &matrix);
+    q8_init(check, &x_buffers);
+    upg_guarded_init(check, &y_buffer, (size_t)MOST_TOKENS * (MOST_ROWS + 3) * sizeof(float));
+    upg_guarded_init(check, &scratch_buffer, check->kernels->scratch_bytes);
 
     if (check->kernels->packed_matmul == check->scalar->packed_matmul)
         check_against_codec(check);
     else
         for (int k = 2; k <= 4; k++)
             for (size_t i = 0; i < N_COUNTS; i++)
-                for (size_t n = token_counts[i] < MOST_TOKENS ? n_cases(check, 2) : 1; n > 0; n--) {
+                for (size_t n = upg_check_count(check, token_counts[i] < MOST_TOKENS ? 2 : 1);
+                     n > 0; n--) {
                     const struct packed_case c = random_case(check, k, token_counts[i]);
                     run_packed(check, &c, &matrix, &x_buffers, &y_buffer, &scratch_buffer,
                                expected);
                 }
     matrix_clear(&matrix);
     q8_clear(&x_buffers);
-    guarded_clear(&y_buffer);
-    guarded_clear(&scratch_buffer);
+    upg_guarded_clear(&y_buffer);
+    upg_guarded_clear(&scratch_buffer);
     free(expected);
 }
