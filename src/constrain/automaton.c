@@ -127,7 +127,7 @@ static bool step_cell(struct upg_automaton *a, upg_cell cell, unsigned byte)
     state = upg_state_step(&a->states, unit.a, byte);
     if (state == UPG_STATE_DEAD)
         return true;
-    flags = a->states.infos[state].flags;
+    flags = upg_state_flags(&a->states, state);
     if (unit.kind == UPG_UNIT_KIND_NAME)
         unit.b = add_name_byte(a, unit.b, byte);
     moved = upg_cell_make(

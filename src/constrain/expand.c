@@ -71,7 +71,7 @@ static void found(struct upg_automaton *a, upg_cell cell)
 static void begin_lexeme(struct upg_automaton *a, upg_expr e, upg_cell next)
 {
     const upg_state state = upg_state_of(&a->states, e);
-    const uint8_t flags = a->states.infos[state].flags;
+    const uint8_t flags = upg_state_flags(&a->states, state);
 
     if (state == UPG_STATE_DEAD)
         return;

@@ -246,28 +246,40 @@ static upg_unit take_class(struct parser *p)
     return unit;
 }
 
+/* The control token of this text, or of <[id]>; -1 if there is none. */
+static int32_t find_control(const struct upg_vocabulary *v, const char *text, size_t n)
+{
+    int32_t id = 0;
+
+    if (n < 5 || text[1] != '[' || text[n - 2] != ']')
+        return upg_vocabulary_find_control(v, text, n);
+    for (size_t i = 2; i < n - 2; i++) {
+        if (text[i] < '0' || text[i] > '9' || id > 9999999)
+            return -1;
+        id = 10 * id + (text[i] - '0');
+    }
+    for (size_t i = 0; i < v->n_control; i++)
+        if (v->control[i].id == id)
+            return id;
+    return -1;
+}
+
 /* Behind <: the text or [id] of a control token, and >. */
 static upg_unit take_control(struct parser *p)
 {
     const struct upg_vocabulary *v = p->g->vocabulary;
     const char *begin = p->text + p->at - 1;
     const char *end = memchr(begin, '>', p->n - p->at + 1);
+    const int32_t id = end ? find_control(v, begin, (size_t)(end - begin) + 1) : -1;
     char mark[16];
-    int32_t id = -1;
-    long number = 0;
-    int n = 0;
+    int n;
 
     if (!end)
         return fail_at(p, UPG_ERR_FORMAT, "> is missing");
-    if (sscanf(begin, "<[%7ld]>%n", &number, &n) == 1 && n == end - begin + 1) {
-        for (size_t i = 0; i < v->n_control; i++)
-            if (v->control[i].id == number)
-                id = v->control[i].id;
-    } else {
-        id = upg_vocabulary_find_control(v, begin, (size_t)(end - begin) + 1);
-    }
     if (id < 0)
         return fail_at(p, UPG_ERR_UNSUPPORTED, "the model has no such control token");
+    if (upg_vocabulary_is_stop(v, id))
+        return fail_at(p, UPG_ERR_UNSUPPORTED, "this token ends an answer: it cannot be inside");
     p->at = (size_t)(end - p->text) + 1;
     n = snprintf(mark, sizeof mark, "%c%d%c", UPG_TOKEN_MARK, (int)id, UPG_TOKEN_MARK_END);
     return upg_unit_expr(&p->g->units, upg_expr_text(&p->g->exprs, mark, (size_t)n));

@@ -1,4 +1,5 @@
 /* grammar.c -- making and sharing compiled grammars. */
+#include "base/utf8.h"
 #include "constrain/automaton.h"
 #include "constrain/grow.h"
 
@@ -120,6 +121,11 @@ static upg_status compile(struct upg_grammar *g, upg_grammar_kind kind, const ch
     if (n > UPG_GRAMMAR_MAX_TEXT)
         return upg_fail(err, UPG_ERR_UNSUPPORTED, "the grammar has %zu bytes, at most %d are read",
                         n, UPG_GRAMMAR_MAX_TEXT);
+    for (size_t i = 0, length; i < n; i += length) {
+        length = upg_utf8_next(text + i, n - i, NULL);
+        if (length == 0)
+            return upg_fail(err, UPG_ERR_FORMAT, "the grammar is not UTF-8 at byte %zu", i);
+    }
     switch (kind) {
     case UPG_GRAMMAR_JSON_SCHEMA: return upg_compile_schema(g, text, n, options->whitespace, err);
     case UPG_GRAMMAR_REGEX: return upg_compile_regex(g, text, n, err);

@@ -80,8 +80,13 @@ static upg_expr make_choice(struct maker *m, uint32_t index, upg_expr rest, bool
 
 static upg_expr make_start(struct maker *m, upg_expr rest, bool at_start)
 {
-    if (m->in_json)
+    if (m->in_json) { /* something follows the opening quote: that is how it differs from the other */
+        if (upg_expr_is_nullable(m->x, rest))
+            rest = upg_expr_and2(
+                m->x, rest,
+                upg_expr_concat(m->x, upg_expr_range(m->x, 0, UINT8_MAX), UPG_EXPR_ALL));
         return upg_expr_concat(m->x, quote(m), rest);
+    }
     if (!at_start && m->status == UPG_OK)
         m->status = upg_fail(m->err, UPG_ERR_UNSUPPORTED,
                              "%s: ^ can only be at the beginning of the pattern", m->where);

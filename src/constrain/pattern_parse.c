@@ -18,9 +18,13 @@ struct parser {
 
 static uint32_t fail_at(struct parser *p, upg_status status, const char *what)
 {
+    size_t n = p->n < 200 ? p->n : 200; /* shown, up to a whole character */
+
+    while (n < p->n && n > 0 && ((unsigned char)p->text[n] & 0xC0) == 0x80)
+        n--;
     if (p->status == UPG_OK)
         p->status = upg_fail(p->err, status, "%s: at byte %zu of '%.*s': %s", p->where, p->at,
-                             (int)(p->n < 200 ? p->n : 200), p->text, what);
+                             (int)n, p->text, what);
     return UPG_NO_ID;
 }
 

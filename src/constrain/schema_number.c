@@ -2,7 +2,7 @@
  *
  * Without limits a number is written as JSON has it.  With minimum, maximum, multipleOf or exclusions
  * it is written in plain decimal digits, without an exponent, so that comparing values is comparing
- * digits.  Integers have neither fraction nor exponent.
+ * digits, and 0 is not written as -0.  Integers have neither fraction nor exponent.
  *
  * A limit is taken as the shortest decimal number that reads as the schema's double. */
 #include "constrain/schema.h"
@@ -178,6 +178,7 @@ static upg_expr side_of(struct upg_exprs *x, const struct decimal *d, bool great
     static const struct decimal zero = {.whole = "0"};
     const upg_expr minus = upg_expr_text(x, "-", 1);
     const bool in_negative = d->is_negative && !is_zero(d);
+    const bool has_zero = is_zero(d) ? or_equal : in_negative == greater;
     upg_expr below = UPG_EXPR_NONE,
              above = UPG_EXPR_NONE; /* of numbers less than 0, and the rest */
 
@@ -187,6 +188,8 @@ static upg_expr side_of(struct upg_exprs *x, const struct decimal *d, bool great
         below = beyond(x, d, !greater, or_equal);
     else
         above = beyond(x, d, greater, or_equal);
+    if (has_zero) /* -0 is 0 */
+        below = upg_expr_or2(x, below, upg_expr_concat(x, digit(x, '0', '0'), part_equal(x, "")));
     return upg_expr_or2(x, above, upg_expr_concat(x, minus, below));
 }
 
@@ -267,6 +270,12 @@ static upg_expr plain_number(struct upg_exprs *x, const struct upg_facts *facts)
     return upg_expr_concat3(x, upg_expr_optional(x, upg_expr_text(x, "-", 1)), any_whole(x), part);
 }
 
+/* All spellings of -0, which is within a limit where 0 is, but need not be written then. */
+static upg_expr minus_zero(struct upg_exprs *x)
+{
+    return upg_expr_concat(x, upg_expr_text(x, "-0", 2), part_equal(x, ""));
+}
+
 upg_expr upg_schema_number(struct upg_schema_context *ctx, const struct upg_facts *facts)
 {
     const bool integers = !(facts->types & UPG_TYPE_FRACTION);
@@ -287,6 +296,8 @@ upg_expr upg_schema_number(struct upg_schema_context *ctx, const struct upg_fact
             is_plain = true;
         }
     }
+    if (e != UPG_EXPR_ALL && !facts->is_excluded)
+        e = upg_expr_and2(ctx->x, e, upg_expr_not(ctx->x, minus_zero(ctx->x)));
     e = upg_expr_and2(ctx->x, e, is_plain ? plain_number(ctx->x, facts) : json_number(ctx->x));
     return upg_schema_without_nots(ctx, facts, UPG_TYPE_NUMBER, e);
 }

@@ -296,6 +296,54 @@ static void make_classes(struct object_builder *b, struct upg_object *object)
     object->n_classes = n;
 }
 
+/* Has it finitely many texts?  A repetition without end, or what a complement leaves, may have more. */
+static bool is_finite(const struct upg_exprs *x, upg_expr e)
+{
+    for (;;) {
+        const struct upg_expr_node node = x->nodes[e];
+        bool any = false, all = true;
+
+        switch ((enum upg_expr_kind)node.kind) {
+        case UPG_EXPR_KIND_CONCAT:
+            if (!is_finite(x, node.a))
+                return false;
+            e = node.b;
+            continue;
+        case UPG_EXPR_KIND_REPEAT:
+            if (node.c == UPG_EXPR_UNBOUNDED)
+                return false;
+            e = node.a;
+            continue;
+        case UPG_EXPR_KIND_OR:
+        case UPG_EXPR_KIND_AND:
+            for (uint32_t i = 0; i < node.b; i++) {
+                const bool one = is_finite(x, x->lists[node.a + i]);
+                any |= one;
+                all &= one;
+            }
+            return node.kind == UPG_EXPR_KIND_AND ? any : all;
+        case UPG_EXPR_KIND_ALL:
+        case UPG_EXPR_KIND_NOT:
+        case UPG_EXPR_KIND_REMAINDER: return false;
+        default: return true;
+        }
+    }
+}
+
+/* Members may run out before there are enough of them; that would be a dead end. */
+static void check_minimum(struct object_builder *b, const struct upg_object *object)
+{
+    bool is_endless = object->n_classes == 0; /* then the declared ones are counted */
+
+    for (uint32_t i = 0; i < object->n_classes; i++)
+        is_endless |= !is_finite(b->ctx->x, object->classes[i].name);
+    if (object->min > object->n_members &&
+        (!is_endless || object->min - object->n_members > UPG_OBJECT_MAX_FREE))
+        upg_schema_fail(b->ctx, UPG_ERR_UNSUPPORTED, base_element(b, 0)->path, "minProperties",
+                        "cannot be kept: there are too few names, or more than %d are to be found",
+                        UPG_OBJECT_MAX_FREE);
+}
+
 static void read_counts(struct object_builder *b, struct upg_object *object)
 {
     for (size_t i = 0; i < b->facts->base.n; i++) {
@@ -333,6 +381,7 @@ static upg_unit build(struct object_builder *b)
     for (size_t i = 0; i < b->n_names; i++)
         object.members[i] = make_member(b, b->names[i]);
     make_classes(b, &object);
+    check_minimum(b, &object);
     ctx->g->objects[index] = object; /* members and classes are the same memory */
     parts[0] = upg_unit_expr(ctx->u, upg_expr_text(ctx->x, "{", 1));
     parts[1] = upg_unit_make(ctx->u, UPG_UNIT_KIND_OBJECT, index, 0, 0, UPG_EXPR_NONE);

@@ -74,10 +74,20 @@ upg_state upg_state_of(struct upg_states *s, upg_expr e)
     return state;
 }
 
+uint8_t upg_state_flags(struct upg_states *s, upg_state state)
+{
+    const struct upg_state_info info = s->infos[state];
+
+    if ((info.flags & UPG_STATE_ACCEPTS) && (s->exprs.nodes[info.expr].flags & UPG_EXPR_BOOLEAN))
+        upg_state_fill(s, state);
+    return s->infos[state].flags;
+}
+
 bool upg_state_fill(struct upg_states *s, upg_state state)
 {
     uint8_t labels[256], examples[256];
     upg_state targets[256];
+    bool goes_on = false;
     size_t n_labels;
 
     if (s->infos[state].flags & UPG_STATE_FILLED)
@@ -87,8 +97,10 @@ bool upg_state_fill(struct upg_states *s, upg_state state)
         targets[i] = upg_state_of(s, upg_expr_derive(&s->exprs, s->infos[state].expr, examples[i]));
     if (s->exprs.failed != UPG_OK)
         return false;
-    for (size_t b = 0; b < 256; b++)
+    for (size_t b = 0; b < 256; b++) {
         s->rows[state][b] = targets[labels[b]];
-    s->infos[state].flags |= UPG_STATE_FILLED;
+        goes_on |= targets[labels[b]] != UPG_STATE_DEAD;
+    }
+    s->infos[state].flags |= UPG_STATE_FILLED | (goes_on ? 0 : UPG_STATE_FINAL);
     return true;
 }

@@ -12,7 +12,11 @@ typedef uint32_t upg_state;
 
 enum { UPG_STATE_DEAD = 0 };
 
-enum { UPG_STATE_ACCEPTS = 1, UPG_STATE_FILLED = 2, UPG_STATE_FINAL = 4 }; /* FINAL: only epsilon */
+enum {
+    UPG_STATE_ACCEPTS = 1,
+    UPG_STATE_FILLED = 2, /* its row is */
+    UPG_STATE_FINAL = 4   /* nothing can follow; see upg_state_flags() */
+};
 
 struct upg_state_info {
     upg_expr expr;
@@ -38,6 +42,9 @@ upg_state upg_state_of(struct upg_states *states, upg_expr e);
 
 /* Fill the row of a state, if it is not.  false on failure (exprs.failed). */
 bool upg_state_fill(struct upg_states *states, upg_state state);
+
+/* The flags of a state, with UPG_STATE_FINAL decided if it accepts. */
+uint8_t upg_state_flags(struct upg_states *states, upg_state state);
 
 /* The state behind a byte. */
 static inline upg_state upg_state_step(struct upg_states *states, upg_state state, unsigned byte)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MAX_CONTROL_BYTES = 1024 }; /* tokenizers have no longer tokens */
+
 struct token {
     const char *bytes;
     uint32_t n;
@@ -84,16 +86,17 @@ static upg_status add_control(struct upg_vocabulary *v, int32_t id, const char *
 static upg_status add_bytes(struct upg_vocabulary *v, const upg_tokenizer *tokenizer, int32_t id,
                             struct upg_buffer *bytes, upg_error *err)
 {
+    char mark[16], string[MAX_CONTROL_BYTES + 1];
     const char *text;
-    char mark[16];
     size_t n;
     upg_status status;
 
     upg_token_bytes(tokenizer, id, 0, &text, &n);
     if (n == 0)
         return UPG_OK;
-    if (strlen(text) == n && upg_tokenizer_find_special(tokenizer, text) == id) {
-        status = add_control(v, id, text, err);
+    snprintf(string, sizeof string, "%.*s", (int)n, text);
+    if (strlen(string) == n && upg_tokenizer_find_special(tokenizer, string) == id) {
+        status = add_control(v, id, string, err);
         if (status != UPG_OK)
             return status;
         text = mark;

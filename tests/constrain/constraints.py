@@ -121,8 +121,12 @@ class Constraint:
         return int.from_bytes(bytes(self.bits), "little")
 
     def allowed(self):
-        mask = bytes(self.bits) if self.mask() is not None else b""
-        return [8 * i + b for i, byte in enumerate(mask) if byte for b in range(8) if byte >> b & 1]
+        mask, ids = self.mask(), []
+        while mask:
+            lowest = mask & -mask
+            ids.append(lowest.bit_length() - 1)
+            mask ^= lowest
+        return ids
 
     def accept(self, token):
         self.library.call("upg_constraint_accept", self.pointer, token)
