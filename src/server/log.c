@@ -54,7 +54,10 @@ void log_event(const struct server *server, const char *event, json_t *members)
         text_buffer_add_text(&line, text ? text : "");
         free(text);
     } else {
-        json_object_foreach(object, key, value) add_pair(&line, key, value);
+        json_object_foreach(object, key, value)
+        {
+            add_pair(&line, key, value);
+        }
     }
     json_decref(object);
     text_buffer_add_text(&line, "\n");

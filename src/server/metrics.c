@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static const char *const endpoint_names[N_COUNTED_ENDPOINTS] = {
@@ -84,16 +85,19 @@ static void write_exchanges(struct text_buffer *out, struct metrics *metrics)
 /* Bytes of memory in use that no file backs; 0 where the system does not tell. */
 static double private_bytes(void)
 {
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long long total, resident, shared;
-    double bytes = 0;
+    FILE *file = fopen("/proc/self/statm", "r"); /* pages: "total resident shared ..." */
+    char line[256], *end = line;
+    unsigned long long resident, shared;
 
     if (!file)
         return 0;
-    if (fscanf(file, "%llu %llu %llu", &total, &resident, &shared) == 3 && resident > shared)
-        bytes = (double)(resident - shared) * (double)sysconf(_SC_PAGESIZE);
+    if (!fgets(line, sizeof line, file))
+        line[0] = '\0';
     fclose(file);
-    return bytes;
+    strtoull(line, &end, 10);
+    resident = strtoull(end, &end, 10);
+    shared = strtoull(end, &end, 10);
+    return resident > shared ? (double)(resident - shared) * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static void write_finished(struct text_buffer *out, const upg_scheduler_stats *stats)

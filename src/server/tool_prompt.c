@@ -107,7 +107,10 @@ static void move_references(json_t *schema, const char *root)
     size_t i;
     void *next;
 
-    json_array_foreach(schema, i, value) move_references(value, root);
+    json_array_foreach(schema, i, value)
+    {
+        move_references(value, root);
+    }
     json_object_foreach_safe(schema, next, key, value)
     {
         reference = json_string_value(value);

@@ -1,4 +1,4 @@
-"""The soak, short; 'make soak' has the long one."""
+"""The soak, short; soak.py by hand is the long one."""
 import os
 import sys
 
