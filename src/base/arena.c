@@ -39,8 +39,8 @@ static void *new_block(const struct upg_arena *arena, size_t n_bytes)
 
     if (!arena->only_plans)
         return calloc(1, n_bytes);
-    block = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    block = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
     return block == MAP_FAILED ? NULL : block;
 }
 

@@ -41,10 +41,10 @@ struct upg_pool {
     _Alignas(64) atomic_bool stop;
     atomic_size_t n_asleep;    /* workers */
     atomic_bool caller_asleep; /* the marks of (3) */
-    pthread_mutex_t lock; /* guards sleeping only */
-    pthread_cond_t wake;  /* a new job */
-    pthread_cond_t done;  /* n_busy is 0 */
-    struct worker *workers; /* [n_threads - 1] */
+    pthread_mutex_t lock;      /* guards sleeping only */
+    pthread_cond_t wake;       /* a new job */
+    pthread_cond_t done;       /* n_busy is 0 */
+    struct worker *workers;    /* [n_threads - 1] */
 };
 
 static inline void pause_briefly(void)

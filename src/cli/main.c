@@ -85,7 +85,7 @@ int main(int argc, char **argv)
     upg_status status, written;
 
     setlocale(LC_CTYPE, "");
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which ends the program in order, */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, the program ends in order, */
     signal(SIGXFSZ, SIG_IGN); /* and so is a file beyond the limit */
     interrupt_catch();
     status = run_upg(argc, argv, &err);

@@ -61,7 +61,7 @@ struct settings {
 
     double ratio, bits_per_weight; /* 0: not given */
     uint64_t max_bytes;            /* 0: not given */
-    const char *revision; /* on a hub */
+    const char *revision;          /* on a hub */
     const char *shape;
     uint64_t n_layers;            /* 0: those of the shape */
     int format;                   /* upg_export_format or upg_synth_format, by the command */

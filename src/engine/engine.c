@@ -75,8 +75,8 @@ static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
         return upg_backend_reference(backend, &setup, &e->arena, err);
     }
     if (!e->arena.only_plans) {
-        status = upg_device_backend(&e->gpu, backend, o->device, &setup, e->tier, sizeof e->tier,
-                                    err);
+        status =
+            upg_device_backend(&e->gpu, backend, o->device, &setup, e->tier, sizeof e->tier, err);
         if (status != UPG_OK || e->gpu)
             return status;
     }

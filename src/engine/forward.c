@@ -53,8 +53,8 @@ upg_status upg_forward_init(struct upg_forward *f, const struct upg_model *model
     f->backend = *backend;
     f->max_rows = max_rows;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
-        status = new_activation(buffers[i].activation, max_rows, buffers[i].n_cols, backend,
-                                arena, err);
+        status =
+            new_activation(buffers[i].activation, max_rows, buffers[i].n_cols, backend, arena, err);
         if (status != UPG_OK)
             return status;
     }

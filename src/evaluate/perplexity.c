@@ -32,7 +32,7 @@ struct run {
     upg_tokens tokens;
     size_t n_vocab, piece_rows; /* most rows of which there can be logits at once */
     size_t paced_rows;          /* of the next piece, at most: as piece_seconds says */
-    size_t n_total; /* predictions to make */
+    size_t n_total;             /* predictions to make */
     struct upg_mean nll, ref_nll;
     double *divergences; /* [n_total], with a reference */
     size_t n_agree;

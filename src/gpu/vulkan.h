@@ -27,17 +27,18 @@
     X(vkQueueSubmit)                                                                               \
     X(vkCreateBuffer)                                                                              \
     X(vkDestroyBuffer)                                                                             \
-    X(vkGetBufferMemoryRequirements) X(vkAllocateMemory) X(vkFreeMemory) X(vkBindBufferMemory) X(  \
-        vkMapMemory) X(vkCreateShaderModule) X(vkDestroyShaderModule) X(vkCreateComputePipelines)  \
-        X(vkDestroyPipeline) X(vkCreateDescriptorSetLayout) X(vkDestroyDescriptorSetLayout)        \
-            X(vkCreatePipelineLayout) X(vkDestroyPipelineLayout) X(vkCreateCommandPool)            \
-                X(vkDestroyCommandPool) X(vkAllocateCommandBuffers) X(vkBeginCommandBuffer)        \
-                    X(vkEndCommandBuffer) X(vkCmdBindPipeline) X(vkCmdPushConstants)               \
-                        X(vkCmdPushDescriptorSetKHR) X(vkCmdDispatch) X(vkCmdPipelineBarrier)      \
-                            X(vkCmdCopyBuffer) X(vkCmdResetQueryPool) X(vkCmdWriteTimestamp)       \
-                                X(vkCreateQueryPool) X(vkDestroyQueryPool)                         \
-                                    X(vkGetQueryPoolResults) X(vkCreateFence) X(vkDestroyFence)    \
-                                        X(vkResetFences) X(vkWaitForFences)
+    X(vkGetBufferMemoryRequirements)                                                               \
+    X(vkAllocateMemory) X(vkFreeMemory) X(vkBindBufferMemory) X(vkMapMemory)                       \
+        X(vkCreateShaderModule) X(vkDestroyShaderModule) X(vkCreateComputePipelines)               \
+            X(vkDestroyPipeline) X(vkCreateDescriptorSetLayout) X(vkDestroyDescriptorSetLayout)    \
+                X(vkCreatePipelineLayout) X(vkDestroyPipelineLayout) X(vkCreateCommandPool)        \
+                    X(vkDestroyCommandPool) X(vkAllocateCommandBuffers) X(vkBeginCommandBuffer)    \
+                        X(vkEndCommandBuffer) X(vkCmdBindPipeline) X(vkCmdPushConstants)           \
+                            X(vkCmdPushDescriptorSetKHR) X(vkCmdDispatch) X(vkCmdPipelineBarrier)  \
+                                X(vkCmdCopyBuffer) X(vkCmdResetQueryPool) X(vkCmdWriteTimestamp)   \
+                                    X(vkCreateQueryPool) X(vkDestroyQueryPool)                     \
+                                        X(vkGetQueryPoolResults) X(vkCreateFence)                  \
+                                            X(vkDestroyFence) X(vkResetFences) X(vkWaitForFences)
 
 struct vulkan {
     void *library; /* of dlopen() */

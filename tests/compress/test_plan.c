@@ -73,8 +73,8 @@ static void an_engine_takes_what_was_planned(void **state)
 
         assert_ok(upg_engine_new(&engine, f.model, &options, &f.err), f.err);
         assert_ok(upg_sequence_new(&sequence, engine, &f.err), f.err);
-        assert_ok(upg_sequence_append(sequence, prompt, options.context == 1 ? 1 : 3, 1, NULL,
-                                      NULL, &f.err),
+        assert_ok(upg_sequence_append(sequence, prompt, options.context == 1 ? 1 : 3, 1, NULL, NULL,
+                                      &f.err),
                   f.err);
         assert_int_equal(upg_engine_n_bytes(engine), plan.cache_bytes + plan.scratch_bytes);
         upg_sequence_free(sequence);
