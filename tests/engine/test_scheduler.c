@@ -567,6 +567,41 @@ static void filter_decides_what_comes_next(void **state)
     teardown(&f);
 }
 
+static void constraint_binds_an_answer(void **state)
+{
+    static const char pattern[] = "[xyz]{5}!";
+    const int32_t end = BYTE_TOKENIZER_END;
+    struct fixture f;
+    struct outcome outcome = {0};
+    upg_vocabulary *vocabulary;
+    upg_grammar *grammar;
+    upg_constraint *constraint;
+    upg_request request;
+
+    (void)state;
+    setup(&f);
+    assert_ok(upg_tokens_append(&f.golden.model.stop_ids, &end, 1, &f.err), f.err);
+    assert_ok(upg_vocabulary_new(&vocabulary, f.golden.model.tokenizer, &end, 1, &f.err), f.err);
+    assert_ok(upg_grammar_new(&grammar, vocabulary, UPG_GRAMMAR_REGEX, pattern, sizeof pattern - 1,
+                              NULL, &f.err),
+              f.err);
+    assert_ok(upg_constraint_new(&constraint, grammar, &f.err), f.err);
+    upg_grammar_free(grammar);
+    upg_vocabulary_free(vocabulary);
+    request = outcome_request(&outcome, f.ids, 20, 50);
+    request.ignore_stop_ids = 0;
+    request.sampling.temperature = 2;
+    request.filter = upg_constraint_filter(constraint);
+    submit(&f, &request);
+    outcome_wait(&outcome);
+    assert_int_equal(outcome.finish, UPG_FINISH_STOP);
+    assert_int_equal(outcome.text.n, 6);
+    assert_int_equal(strspn(outcome.text.bytes, "xyz"), 5);
+    assert_int_equal(outcome.text.bytes[5], '!');
+    outcome_clear(&outcome);
+    teardown(&f);
+}
+
 /* Last hidden states after the final norm, from the head's input. */
 struct hidden {
     size_t n_layers, n;
@@ -658,6 +693,7 @@ int main(void)
         cmocka_unit_test(second_turn_computes_only_what_is_new),
         cmocka_unit_test(equal_prompts_at_once_are_computed_once),
         cmocka_unit_test(filter_decides_what_comes_next),
+        cmocka_unit_test(constraint_binds_an_answer),
         cmocka_unit_test(embeddings_are_the_pooled_last_hidden_states),
         cmocka_unit_test(logprobs_are_those_of_the_model),
         cmocka_unit_test(timings_and_histograms_add_up),

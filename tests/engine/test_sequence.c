@@ -564,6 +564,53 @@ static void engine_refuses_options_that_cannot_be(void **state)
     golden_close(&golden);
 }
 
+/* Each fork copies the one block that it writes; the rest is shared, and all of it comes back. */
+static void thousand_forks_share_their_origin(void **state)
+{
+    enum { N_FORKS = 1000, N_ORIGIN = 90 };
+    static upg_sequence *forks[N_FORKS];
+    upg_engine_options options = options_of(UPG_COMPUTE_FAST, UPG_KV_F16, 2);
+    const struct upg_kv_cache *cache;
+    struct fixture f;
+    upg_sequence *origin;
+    upg_error err = {0};
+
+    (void)state;
+    options.context = 256;
+    options.cache_tokens = (N_FORKS + 10) * UPG_KV_BLOCK;
+    setup(&f, "tiny_file", &options);
+    origin = new_sequence(f.engine);
+    append(origin, f.ids, N_ORIGIN, 1);
+    cache = &f.engine->cache;
+    for (size_t i = 0; i < N_FORKS; i++) {
+        assert_ok(upg_sequence_fork(&forks[i], origin, &err), err);
+        append(forks[i], &f.ids[i % 7], 1, 1);
+    }
+    assert_int_equal(cache->blocks.n_blocks - cache->blocks.n_free, 3 + N_FORKS);
+    for (size_t i = 0; i < N_FORKS; i += 37) { /* once more, and it is as if it were alone */
+        int32_t ids[N_ORIGIN + 2];
+        float *shared, *alone;
+
+        memcpy(ids, f.ids, N_ORIGIN * sizeof *ids);
+        ids[N_ORIGIN] = f.ids[i % 7];
+        ids[N_ORIGIN + 1] = f.ids[50];
+        append(forks[i], &f.ids[50], 1, 1);
+        shared = take_logits(forks[i], 1);
+        upg_sequence_free(forks[(i + 1) % N_FORKS]);
+        forks[(i + 1) % N_FORKS] = NULL;
+        alone = fresh_logits(f.engine, ids, N_ORIGIN + 2, 1);
+        assert_same(&f, shared, alone, 1);
+        free(shared);
+        free(alone);
+    }
+    upg_sequence_free(origin);
+    for (size_t i = 0; i < N_FORKS; i++)
+        upg_sequence_free(forks[i]);
+    assert_int_equal(cache->blocks.n_free, cache->blocks.n_blocks);
+    assert_true(upg_kv_blocks_check(&cache->blocks, NULL, 0));
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +629,7 @@ int main(void)
         cmocka_unit_test(what_a_block_held_before_does_not_matter),
         cmocka_unit_test(smaller_cache_types_stay_close_to_float32),
         cmocka_unit_test(engine_refuses_options_that_cannot_be),
+        cmocka_unit_test(thousand_forks_share_their_origin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
