@@ -236,12 +236,24 @@ static void time_prefill(struct upg_speed *s, int k)
              median(fractions, s->n_reps), "int8");
 }
 
+/* Fewer rows where all of them take more than some tenths of a second. */
+static void limit_rows(struct job *job, void (*function)(void *, size_t, size_t))
+{
+    const size_t most = job->n_rows;
+    double n;
+
+    job->n_rows = most / 64 + 1;
+    n = 0.2 * (double)job->n_rows / time_job(job, function);
+    job->n_rows = n < 64 ? 64 : n < (double)most ? (size_t)n : most;
+}
+
 static void time_plain(struct upg_speed *s, const char *kernel, int weight_bytes)
 {
     const size_t row_bytes = (size_t)(weight_bytes == 3 ? 2 : weight_bytes) * N_COLS;
     struct job job = {
         .speed = s, .weight_bytes = weight_bytes, .n_rows = s->machine->n_bytes / 4 / row_bytes};
 
+    limit_rows(&job, multiply_plain);
     tell_reading(s, kernel, "1 token", &job, multiply_plain, (double)(job.n_rows * row_bytes));
 }
 
@@ -253,6 +265,7 @@ static void time_coded(struct upg_speed *s, bool keys)
                           .keys = keys,
                           .n_rows = s->machine->n_bytes / 4 / side_bytes(bits)};
 
+        limit_rows(&job, multiply_coded);
         tell_reading(s, keys ? "coded_keys" : "coded_values",
                      bits == 8 ? "q8, 4 query heads" : "q4, 4 query heads", &job, multiply_coded,
                      (double)(job.n_rows * side_bytes(bits)));

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Fewer cases than the tests have: a second or two a tier. */
-enum { PERCENT = 20 };
+/* Fewer cases than the tests have: a second or two for all tiers. */
+enum { PERCENT = 10 };
 
 static void compare_tier(struct upg_speed *s, const struct upg_kernels *kernels,
                          const struct upg_kernels *lower, const struct upg_kernels *scalar,
