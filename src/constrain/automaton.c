@@ -286,6 +286,7 @@ upg_status upg_automaton_new(struct upg_automaton **automaton, struct upg_gramma
         a->start = upg_cell_expand(a, upg_cell_make(a, g->root, UPG_CELL_END));
         if (a->failed == UPG_OK)
             a->failed = a->states.exprs.failed;
+        upg_heads_warm(a);
         status = upg_automaton_check(a, err);
     }
     if (status == UPG_OK)

@@ -74,6 +74,7 @@ struct upg_automaton {
     struct upg_head *heads; /* [n_heads] */
     uint32_t *head_of;      /* [n_head_of] of states: 1 + number of its head, 0: none */
     size_t n_heads, n_head_of, head_capacity, head_of_capacity, head_bytes;
+    size_t n_walked;        /* nodes of the tree of tokens, in all walks for heads */
     upg_state *walk_states; /* [max_depth + 1] scratch of walks */
     upg_place *walk_places; /* [max_depth + 1] */
     uint32_t *found_ids, *found_edges;
@@ -110,5 +111,9 @@ upg_place upg_place_make(struct upg_automaton *a, upg_cell *cells, size_t n);
 /* mask.c: set the bits of the tokens that may come next, stop ids excepted. */
 void upg_place_mask(struct upg_automaton *a, upg_place place, uint32_t *bits, size_t n_words);
 void upg_heads_clear(struct upg_automaton *a);
+
+/* mask.c: do for some tens of milliseconds what masks would have to do first.  Whoever compiles a
+ * grammar waits for it, not all who are answered at the same time. */
+void upg_heads_warm(struct upg_automaton *a);
 
 #endif

@@ -135,29 +135,31 @@ upg_expr upg_expr_derive(struct upg_exprs *x, upg_expr e, unsigned byte)
     return UPG_EXPR_NONE;
 }
 
+/* Disjoint sets that together are all bytes. */
 struct partition {
-    uint8_t *labels;
-    size_t n_labels;
+    struct upg_byte_set blocks[256];
+    size_t n;
 };
 
-/* Tell the bytes in the set from those outside. */
+/* Split the blocks that are partly in the set. */
 static void refine(struct partition *p, const struct upg_byte_set *set)
 {
-    uint16_t inside[256]; /* the new label of bytes that had label i and are in the set; 0: none */
-    bool has_outside[256] = {false};
+    const size_t n = p->n;
 
-    memset(inside, 0, sizeof inside);
-    for (unsigned b = 0; b < 256; b++)
-        if (!upg_byte_set_has(set, b))
-            has_outside[p->labels[b]] = true;
-    for (unsigned b = 0; b < 256; b++) {
-        const uint8_t old = p->labels[b];
+    for (size_t i = 0; i < n; i++) {
+        struct upg_byte_set *block = &p->blocks[i], inside;
+        uint64_t any = 0, outside = 0;
 
-        if (!upg_byte_set_has(set, b) || !has_outside[old])
+        for (size_t w = 0; w < 4; w++) {
+            inside.words[w] = block->words[w] & set->words[w];
+            any |= inside.words[w];
+            outside |= block->words[w] & ~set->words[w];
+        }
+        if (any == 0 || outside == 0)
             continue;
-        if (inside[old] == 0)
-            inside[old] = (uint16_t)p->n_labels++;
-        p->labels[b] = (uint8_t)inside[old];
+        for (size_t w = 0; w < 4; w++)
+            block->words[w] &= ~set->words[w];
+        p->blocks[p->n++] = inside;
     }
 }
 
@@ -179,7 +181,7 @@ static void partition(const struct upg_exprs *x, upg_expr e, struct partition *p
             continue;
         case UPG_EXPR_KIND_OR:
         case UPG_EXPR_KIND_AND:
-            for (uint32_t i = 0; i < node->b && p->n_labels < 256; i++)
+            for (uint32_t i = 0; i < node->b && p->n < 256; i++)
                 partition(x, x->lists[node->a + i], p);
             return;
         case UPG_EXPR_KIND_NOT:
@@ -195,11 +197,17 @@ static void partition(const struct upg_exprs *x, upg_expr e, struct partition *p
 size_t upg_expr_partition(struct upg_exprs *x, upg_expr e, uint8_t labels[256],
                           uint8_t examples[256])
 {
-    struct partition p = {.labels = labels, .n_labels = 1};
+    struct partition p;
 
-    memset(labels, 0, 256);
+    p.n = 1;
+    p.blocks[0] = (struct upg_byte_set){{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
     partition(x, e, &p);
-    for (unsigned b = 256; b-- > 0;)
-        examples[labels[b]] = (uint8_t)b;
-    return p.n_labels;
+    for (size_t i = 0; i < p.n; i++)
+        for (size_t w = 0; w < 4; w++)
+            for (uint64_t left = p.blocks[i].words[w]; left != 0; left &= left - 1) {
+                const unsigned byte = (unsigned)(64 * w) + (unsigned)__builtin_ctzll(left);
+                labels[byte] = (uint8_t)i;
+                examples[i] = (uint8_t)byte;
+            }
+    return p.n;
 }

@@ -31,6 +31,9 @@ struct upg_head {
 /* Heads beyond this are forgotten: 32 MiB are 2500 dense heads of 100 000 tokens. */
 enum { MAX_HEAD_BYTES = 32 << 20 };
 
+/* Limits of upg_heads_warm(): about 20 ms of walks and 20 ms of derivatives. */
+enum { WARM_NODES = 4000000, WARM_WORK = 300000 };
+
 static void clear_head(struct upg_head *head)
 {
     free(head->ids);
@@ -86,7 +89,7 @@ static void walk_lexeme(struct upg_automaton *a, upg_state state)
 
     a->n_found_ids = a->n_found_edges = 0;
     a->walk_states[0] = state;
-    for (uint32_t i = 1; i < v->n_nodes;) {
+    for (uint32_t i = 1; i < v->n_nodes; a->n_walked++) {
         const struct upg_trie_node *node = &v->nodes[i];
         const upg_state to =
             upg_state_step(&a->states, a->walk_states[node->depth - 1], node->byte);
@@ -242,6 +245,28 @@ static const struct upg_head *head_of(struct upg_automaton *a, upg_state state)
     a->head_bytes += head_bytes(a, &heads[a->n_heads]);
     a->head_of[state] = (uint32_t)++a->n_heads;
     return &heads[a->n_heads - 1];
+}
+
+/* States in the order in which they were made: the beginnings of all lexemes, what may follow them,
+ * and so on. */
+void upg_heads_warm(struct upg_automaton *a)
+{
+    const struct upg_grammar *g = a->grammar;
+    const size_t n_units = a->units.n;
+
+    for (size_t i = 0; i < n_units; i++)
+        if (a->units.nodes[i].kind == UPG_UNIT_KIND_EXPR)
+            upg_state_of(&a->states, a->units.nodes[i].a);
+    for (size_t i = 0; i < g->n_objects; i++)
+        for (uint32_t k = 0; k < g->objects[i].n_classes; k++)
+            upg_state_of(&a->states, g->objects[i].classes[k].name);
+    for (upg_state state = 1; state < a->states.n && a->failed == UPG_OK; state++) {
+        if (a->n_walked > WARM_NODES || a->head_bytes > MAX_HEAD_BYTES / 2 ||
+            UPG_EXPR_MAX_WORK - a->states.exprs.work_left > WARM_WORK)
+            return;
+        if (!(a->states.infos[state].flags & UPG_STATE_FINAL) && upg_state_fill(&a->states, state))
+            head_of(a, state);
+    }
 }
 
 static inline bool has_bit(const uint32_t *bits, uint32_t id)
