@@ -83,8 +83,11 @@ upg_status output_file_write(struct output_file *file, const void *bytes, size_t
         const ssize_t written = write(file->fd, next, n);
         if (written < 0 && errno == EINTR)
             continue;
-        if (written < 0)
+        if (written < 0) {
+            if (file->fd == STDOUT_FILENO)
+                first_errno = errno;
             return fail_errno(err, written_name(file), "write");
+        }
         next += written;
         n -= (size_t)written;
     }

@@ -49,6 +49,31 @@ TEXTS = [
     "", "\u0000\u0001\u007f control", "a\u200bb zero width \ufeff", "MixedCASE snake_case kebab-case",
 ]
 
+USER, ANSWER = {"role": "user", "content": "What is 12 x 12?"}, {"role": "assistant", "content": "144."}
+CHATS = [
+    [USER],
+    [{"role": "system", "content": "You answer briefly."}, USER],
+    [{"role": "system", "content": ""}, USER],
+    [USER, ANSWER],
+    [USER, ANSWER, {"role": "user", "content": "And 13 x 13?"}],
+    [{"role": "system", "content": " spaced \n"}, {"role": "user", "content": "\n\n  naïve 日本語 😀\t"}, ANSWER],
+    [{"role": "user", "content": ""}],
+    [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}],
+]
+
+
+def render_chats(path, tokenizer):
+    """The file's own template, as transformers runs it."""
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    fast.chat_template = GGUFReader(path).fields["tokenizer.chat_template"].contents()
+    chats = []
+    for messages in CHATS:
+        for generation in (True, False):
+            prompt = fast.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation)
+            chats.append({"messages": messages, "add_generation_prompt": generation, "prompt": prompt,
+                          "ids": tokenizer.encode(prompt).ids})
+    return chats
+
 
 def build_tokenizer(path):
     reader = GGUFReader(path)
@@ -107,6 +132,7 @@ def main():
                       "tokenizers": tokenizers.__version__},
         "sha256": hashlib.sha256(open(path, "rb").read()).hexdigest(),
         "prompts": prompts,
+        "chats": render_chats(path, tokenizer),
         "texts": [{"text": t, "plain": plain.encode(t).ids, "special": tokenizer.encode(t).ids}
                   for t in TEXTS]}
     with open(PATH, "w", encoding="ascii") as out:

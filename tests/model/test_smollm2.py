@@ -95,13 +95,13 @@ def test_generation_goes_on_as_the_official_code_until_a_stop_token(output, mode
     assert answer["finish_reason"] == ("stop" if stops else "length")
 
 
-def test_chat_template_has_the_default_system_text(output, model):
-    prompt = PROMPTS[0]  # rendered by the model's own template
-    line = json.dumps({"messages": [{"role": "user", "content": "What is the capital of France?"}],
-                       "add_generation_prompt": True})
-    answer = json.loads(output("tokenize", model, "--jsonl", "-", input=line + "\n"))
-    assert answer["prompt"] == prompt["text"]
-    assert answer["ids"] == prompt["ids"]
+def test_chats_are_those_of_the_official_template(output, model):
+    """Without a system message there is the template's own."""
+    chats = GOLDEN["chats"]
+    lines = "".join(json.dumps({k: c[k] for k in ("messages", "add_generation_prompt")}) + "\n" for c in chats)
+    answers = [json.loads(a) for a in output("tokenize", model, "--jsonl", "-", input=lines).splitlines()]
+    assert [a["prompt"] for a in answers] == [c["prompt"] for c in chats]
+    assert [a["ids"] for a in answers] == [c["ids"] for c in chats]
 
 
 @pytest.mark.parametrize("kind", ["plain", "special"])
