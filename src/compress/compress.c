@@ -7,9 +7,11 @@
 #include "compress/plan.h"
 #include "compress/report.h"
 #include "compress/sensitivity.h"
+#include "compress/trial.h"
 #include "compress/tune.h"
 
 #include "compress/gemm.h"
+#include "model/check.h"
 #include "model/slots.h"
 #include "model/upg_writer.h"
 
@@ -39,6 +41,7 @@ struct compression {
     struct upg_arena arena;
     struct upg_distance before, after; /* tuning */
     size_t tune_steps;
+    double original_nll, trial_nll; /* of the first held window */
     double seconds;
 };
 
@@ -159,6 +162,8 @@ static upg_status prepare(struct compression *c, upg_error *err)
     if (status == UPG_OK)
         status = check_source(c, err);
     if (status == UPG_OK)
+        status = upg_model_check_values(c->model, true, err);
+    if (status == UPG_OK)
         status = upg_pool_new(&c->pool, c->options->n_threads, err);
     if (status == UPG_OK)
         status = upg_calibration_open(&c->calibration, c->model->tokenizer, c->options->calibration,
@@ -277,6 +282,7 @@ static upg_status make_plan(struct compression *c, upg_error *err)
         else
             status = upg_fail_memory(err, "a Hessian", d * d * sizeof(float));
     }
+    c->original_nll = sensitivity.nll;
     upg_sensitivity_clear(&sensitivity);
     if (status == UPG_OK) {
         outline_plan(c, &c->plan);
@@ -421,13 +427,19 @@ upg_status upg_compress(const char *source, const char *destination,
         status = write_file(&c, err);
     if (status == UPG_OK)
         status = upg_verify(destination, NULL, err);
+    if (status == UPG_OK)
+        status = upg_trial_run(destination, c.calibration.ids, WINDOW, c.options->n_threads,
+                               &c.trial_nll, err);
     if (status == UPG_OK) {
         c.seconds = now() - begin;
+        upg_report_trial(c.options, c.original_nll, c.trial_nll);
         upg_store_remove(&c.layers.store, c.plan.n_slots);
         if (report) {
             const struct upg_report_numbers numbers = {.n_file_bytes = file_bytes(destination),
                                                        .n_parameters = info_of(&c).n_parameters,
                                                        .seconds = c.seconds,
+                                                       .trial_nll = c.trial_nll,
+                                                       .original_nll = c.original_nll,
                                                        .before =
                                                            c.tune_steps > 0 ? &c.before : NULL,
                                                        .after = c.tune_steps > 0 ? &c.after : NULL};

@@ -26,7 +26,7 @@ struct upg_plan_slot {
 struct upg_plan {
     struct upg_plan_slot *slots; /* [n_slots], owned */
     size_t n_slots;
-    uint64_t n_file_bytes; /* of the file that this plan makes, exactly */
+    uint64_t n_file_bytes; /* of the file that this plan makes, at most */
     double predicted_kl;   /* nats a token */
 };
 

@@ -55,6 +55,17 @@ void upg_report_plan(const upg_compress_options *options, const struct upg_model
     say(options, line);
 }
 
+void upg_report_trial(const upg_compress_options *options, double original_nll, double trial_nll)
+{
+    const bool lost_much = trial_nll > original_nll + 1.0;
+    char line[256];
+
+    snprintf(line, sizeof line,
+             "trial: held-out text has %.3f nats a token with the file, %.3f with the original%s\n",
+             trial_nll, original_nll, lost_much ? "; that is much: ask for a larger file" : "");
+    say(options, line);
+}
+
 json_t *upg_report_provenance(const upg_compress_options *options, json_t *sources,
                               const struct upg_calibration *calibration)
 {
@@ -97,10 +108,13 @@ static json_t *tensors_to_json(const struct upg_model *model, const struct upg_c
         const struct upg_slot slot = upg_slot_of(model, i);
         for (size_t part = 0; part < maps[i].n_parts; part++) {
             const struct upg_coded_part *p = &maps[i].part[part];
-            json_array_append_new(list,
-                                  json_pack("{s:s, s:i, s:i, s:i, s:f, s:f}", "name", slot.name,
-                                            "part", (int)part, "rows", (int)p->n_rows, "bits", p->k,
-                                            "nmse", p->nmse, "proxy_loss", p->proxy_loss));
+            json_t *tensor = json_pack("{s:s, s:i, s:i, s:i, s:f, s:f}", "name", slot.name, "part",
+                                       (int)part, "rows", (int)p->n_rows, "bits", p->k, "nmse",
+                                       p->nmse, "proxy_loss", p->proxy_loss);
+            if (json_array_append_new(list, tensor) != 0) {
+                json_decref(list);
+                return NULL;
+            }
         }
     }
     return list;
@@ -123,18 +137,21 @@ upg_status upg_report_json(char **report, const struct upg_model *model,
                            const struct upg_coded_map *maps,
                            const struct upg_report_numbers *numbers, upg_error *err)
 {
-    json_t *json = json_pack("{s:f, s:I, s:f, s:f, s:I, s:o}", "ratio",
-                             4.0 * (double)numbers->n_parameters / (double)numbers->n_file_bytes,
-                             "file_bytes", (json_int_t)numbers->n_file_bytes, "bits_per_weight",
-                             8.0 * (double)numbers->n_file_bytes / (double)numbers->n_parameters,
-                             "seconds", numbers->seconds, "peak_rss_bytes",
-                             (json_int_t)peak_rss_bytes(), "tensors", tensors_to_json(model, maps));
+    json_t *json =
+        json_pack("{s:f, s:I, s:f, s:f, s:I, s:{s:f, s:f}, s:o}", "ratio",
+                  4.0 * (double)numbers->n_parameters / (double)numbers->n_file_bytes, "file_bytes",
+                  (json_int_t)numbers->n_file_bytes, "bits_per_weight",
+                  8.0 * (double)numbers->n_file_bytes / (double)numbers->n_parameters, "seconds",
+                  numbers->seconds, "peak_rss_bytes", (json_int_t)peak_rss_bytes(), "trial", "nll",
+                  numbers->trial_nll, "original_nll", numbers->original_nll, "tensors",
+                  tensors_to_json(model, maps));
 
-    if (json && numbers->after) {
-        json_object_set_new(json, "quality", distance_to_json(numbers->after));
-        json_object_set_new(json, "quality_before_tuning", distance_to_json(numbers->before));
-    }
-    *report = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    *report = NULL;
+    if (json && (!numbers->after ||
+                 (json_object_set_new(json, "quality", distance_to_json(numbers->after)) == 0 &&
+                  json_object_set_new(json, "quality_before_tuning",
+                                      distance_to_json(numbers->before)) == 0)))
+        *report = json_dumps(json, JSON_INDENT(2));
     json_decref(json);
     return *report ? UPG_OK : upg_fail_memory(err, "the report", 4096);
 }

@@ -11,6 +11,9 @@
 void upg_report_plan(const upg_compress_options *options, const struct upg_model *model,
                      const struct upg_plan *plan, uint64_t n_parameters);
 
+/* A line about the finished file's first text, with a word of warning if it lost much. */
+void upg_report_trial(const upg_compress_options *options, double original_nll, double trial_nll);
+
 /* JSON objects for the file, NULL when out of memory; the caller owns them. */
 json_t *upg_report_provenance(const upg_compress_options *options, json_t *sources,
                               const struct upg_calibration *calibration);
@@ -20,6 +23,7 @@ json_t *upg_report_quality(const struct upg_calibration *calibration,
 struct upg_report_numbers {
     uint64_t n_file_bytes, n_parameters;
     double seconds;
+    double original_nll, trial_nll; /* original and finished file on a held window, nats a token */
     const struct upg_distance *before, *after; /* tuning; NULL: there was none */
 };
 

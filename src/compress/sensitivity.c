@@ -26,10 +26,11 @@ struct measurement {
     float *inputs;                     /* [n_layers + 1, T, d_model] */
     float *gradient;                   /* [T, d_model] */
     float *normed;                     /* [T, d_model] */
+    double *half_squares;              /* [T] of what goes into a map */
     double *(*rows)[UPG_N_LAYER_MAPS]; /* of the layer whose backward pass runs */
     upg_progress_fn progress;
     void *progress_context;
-    struct upg_random random;
+    uint64_t seed;
     struct upg_arena arena;
 };
 
@@ -42,14 +43,24 @@ static double square(const float *x, size_t n)
     return sum;
 }
 
+struct row_sums {
+    double *sums;               /* [n_out] */
+    const double *half_squares; /* [n_tokens] 1/2 |x_t|^2 */
+    const float *dy;            /* [n_tokens, n_out] */
+    size_t n_tokens, n_out;
+};
+
 /* sums[r] += 1/2 dy[t, r]^2 |x_t|^2 */
-static void add_rows(double *sums, const float *x, const float *dy, size_t n_tokens, size_t n_in,
-                     size_t n_out)
+static void add_rows(void *context, size_t thread, size_t n_threads)
 {
-    for (size_t t = 0; t < n_tokens; t++) {
-        const double half = 0.5 * square(x + t * n_in, n_in);
-        for (size_t r = 0; r < n_out; r++)
-            sums[r] += half * (double)dy[t * n_out + r] * (double)dy[t * n_out + r];
+    const struct row_sums *s = context;
+    size_t begin, end;
+
+    upg_split(s->n_out, thread, n_threads, &begin, &end);
+    for (size_t t = 0; t < s->n_tokens; t++) {
+        const float *dy = s->dy + t * s->n_out;
+        for (size_t r = begin; r < end; r++)
+            s->sums[r] += s->half_squares[t] * (double)dy[r] * (double)dy[r];
     }
 }
 
@@ -59,10 +70,14 @@ static void visit_linear(void *context, enum upg_linear_kind kind, const float *
     const struct measurement *m = context;
     const struct upg_layer *shape = &m->model->layers[0];
     const struct upg_linear *linears[] = {&shape->qkv, &shape->o, &shape->gate_up, &shape->down};
+    const size_t n_in = linears[kind]->n_cols;
+    struct row_sums sums = {(*m->rows)[kind], m->half_squares, dy, n_tokens, linears[kind]->n_rows};
     (void)y;
     (void)dx;
 
-    add_rows((*m->rows)[kind], x, dy, n_tokens, linears[kind]->n_cols, linears[kind]->n_rows);
+    for (size_t t = 0; t < n_tokens; t++)
+        m->half_squares[t] = 0.5 * square(x + t * n_in, n_in);
+    upg_pool_run(m->pool, add_rows, &sums);
 }
 
 /* From sums to KL a token for NMSE 1: times the mean square of the row's weights. */
@@ -98,33 +113,78 @@ static upg_status run_forward(struct measurement *m, const int32_t *ids, upg_err
     return status;
 }
 
-/* logits -> d log-likelihood / d logits for a sampled label, -(p - onehot) up to its sign, which
- * squares away; and the head's own sensitivity from p (1 - p), its Fisher diagonal. */
-static void sample_gradient(struct measurement *m, float *logits, double half_square, double *head)
-{
-    const size_t n = m->model->config.n_vocab;
-    double sum = 0.0, at;
-    float largest = logits[0];
-    size_t label = n - 1;
+/* Tokens [first, first + n) at the head. */
+struct head_rows {
+    float *logits;              /* [n, n_vocab] */
+    const double *half_squares; /* [n] */
+    double *head;               /* [n_vocab] */
+    size_t first, n, n_vocab;
+    uint64_t seed;
+};
 
-    for (size_t i = 1; i < n; i++)
-        largest = logits[i] > largest ? logits[i] : largest;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)(logits[i] = expf(logits[i] - largest));
-    at = upg_random_unit(&m->random) * sum;
-    for (size_t i = 0; i < n; i++) {
-        const double p = (double)logits[i] / sum;
-        if (at >= 0.0 && at < (double)logits[i])
-            label = i;
-        at -= (double)logits[i];
-        head[i] += half_square * p * (1.0 - p);
-        logits[i] = (float)p;
+/* logits -> p */
+static void make_probabilities(void *context, size_t thread, size_t n_threads)
+{
+    const struct head_rows *h = context;
+
+    for (size_t t = thread; t < h->n; t += n_threads) {
+        float *p = h->logits + t * h->n_vocab, largest = p[0];
+        double sum = 0.0;
+
+        for (size_t i = 1; i < h->n_vocab; i++)
+            largest = p[i] > largest ? p[i] : largest;
+        for (size_t i = 0; i < h->n_vocab; i++)
+            sum += (double)(p[i] = expf(p[i] - largest));
+        for (size_t i = 0; i < h->n_vocab; i++)
+            p[i] = (float)((double)p[i] / sum);
     }
-    logits[label] -= 1.0f;
+}
+
+/* The head's own sensitivity from p (1 - p), its Fisher diagonal. */
+static void add_head(void *context, size_t thread, size_t n_threads)
+{
+    const struct head_rows *h = context;
+    size_t begin, end;
+
+    upg_split(h->n_vocab, thread, n_threads, &begin, &end);
+    for (size_t t = 0; t < h->n; t++) {
+        const float *p = h->logits + t * h->n_vocab;
+        for (size_t i = begin; i < end; i++)
+            h->head[i] += h->half_squares[t] * (double)p[i] * (1.0 - (double)p[i]);
+    }
+}
+
+/* p -> d log-likelihood / d logits for a sampled label: -(p - onehot) up to its sign, which squares
+ * away. */
+static void sample_labels(void *context, size_t thread, size_t n_threads)
+{
+    const struct head_rows *h = context;
+
+    for (size_t t = thread; t < h->n; t += n_threads) {
+        struct upg_random random = {h->seed + h->first + t};
+        float *p = h->logits + t * h->n_vocab;
+        double at = upg_random_unit(&random);
+        size_t label = 0;
+
+        while (label + 1 < h->n_vocab && at >= (double)p[label])
+            at -= (double)p[label++];
+        p[label] -= 1.0f;
+    }
+}
+
+/* What these tokens add to the negative log-likelihood of the first window. */
+static double first_window_nll(const struct head_rows *h, const int32_t *ids, size_t window)
+{
+    double sum = 0.0;
+
+    for (size_t t = 0; t < h->n && h->first + t + 1 < window; t++)
+        sum -= log((double)h->logits[t * h->n_vocab + (size_t)ids[h->first + t + 1]] + 1e-30);
+    return sum / (double)(window - 1);
 }
 
 /* The head and the final norm: fills m->gradient, the head's rows and its Hessian. */
-static upg_status run_head(struct measurement *m, double *head_rows, upg_error *err)
+static upg_status run_head(struct measurement *m, const int32_t *ids, double *head_rows,
+                           upg_error *err)
 {
     const struct upg_config *config = &m->model->config;
     const size_t d = config->d_model, v = config->n_vocab, t = m->n_tokens;
@@ -142,15 +202,19 @@ static upg_status run_head(struct measurement *m, double *head_rows, upg_error *
     if (status != UPG_OK)
         goto done;
     upg_dense_norm(m->pool, m->normed, last, m->model->norm, t, d, config->norm_eps);
+    for (size_t i = 0; i < t; i++)
+        m->half_squares[i] = 0.5 * square(m->normed + i * d, d);
     upg_gemm_gram(m->pool, m->result->head_hessian, m->normed, t, d);
     for (size_t i = 0; i < d * d; i++)
         m->result->head_hessian[i] /= (float)t;
     for (size_t begin = 0; begin < t; begin += HEAD_ROWS) {
         const size_t n = t - begin < HEAD_ROWS ? t - begin : HEAD_ROWS;
+        struct head_rows rows = {logits, m->half_squares + begin, head_rows, begin, n, v, m->seed};
         upg_gemm_xwt(m->pool, logits, m->normed + begin * d, w, n, v, d);
-        for (size_t i = 0; i < n; i++)
-            sample_gradient(m, logits + i * v, 0.5 * square(m->normed + (begin + i) * d, d),
-                            head_rows);
+        upg_pool_run(m->pool, make_probabilities, &rows);
+        m->result->nll += first_window_nll(&rows, ids, m->pass.window);
+        upg_pool_run(m->pool, add_head, &rows);
+        upg_pool_run(m->pool, sample_labels, &rows);
         upg_gemm_dyw(m->pool, d_normed + begin * d, logits, w, n, v, d);
     }
     scale_rows(head_rows, w, v, d, t);
@@ -234,7 +298,8 @@ static upg_status allocate(struct measurement *m, size_t n_windows, size_t windo
     m->inputs = upg_arena_alloc(&m->arena, (config->n_layers + 1) * t, d * sizeof(float));
     m->gradient = upg_arena_alloc(&m->arena, t, d * sizeof(float));
     m->normed = upg_arena_alloc(&m->arena, t, d * sizeof(float));
-    if (!m->inputs || !m->gradient || !m->normed)
+    m->half_squares = upg_arena_alloc(&m->arena, t, sizeof *m->half_squares);
+    if (!m->inputs || !m->gradient || !m->normed || !m->half_squares)
         return upg_fail_memory(err, "inputs of all layers",
                                (config->n_layers + 1) * t * d * sizeof(float));
     status = upg_dense_buffers_init(&m->buffers, config, &m->arena, err);
@@ -255,7 +320,7 @@ upg_status upg_sensitivity_measure(struct upg_sensitivity *sensitivity, struct u
                             .n_tokens = n_windows * window,
                             .progress = progress,
                             .progress_context = progress_context,
-                            .random = {seed}};
+                            .seed = seed};
     upg_status status;
 
     memset(sensitivity, 0, sizeof *sensitivity);
@@ -263,7 +328,7 @@ upg_status upg_sensitivity_measure(struct upg_sensitivity *sensitivity, struct u
     if (status == UPG_OK)
         status = run_forward(&m, ids, err);
     if (status == UPG_OK)
-        status = run_head(&m, sensitivity->head, err);
+        status = run_head(&m, ids, sensitivity->head, err);
     if (status == UPG_OK)
         status = run_backward(&m, err);
     if (status == UPG_OK)

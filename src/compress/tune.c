@@ -253,11 +253,21 @@ static upg_status run_steps(struct upg_trainer *trainer, const struct upg_calibr
     return UPG_OK;
 }
 
+/* Round norms to what most files store them in. */
+static void round_norms(const struct upg_trainer *trainer)
+{
+    const size_t d = trainer->student->original->config.d_model;
+
+    for (size_t i = 0; i < trainer->n_norms; i++)
+        for (size_t j = 0; j < d; j++) {
+            float *value = &trainer->student->norms[i][j];
+            *value = upg_bf16_to_f32(upg_f32_to_bf16(*value));
+        }
+}
+
 /* Round the trainer's scales to what the file stores, and hand them to the student. */
 static void take_scales(const struct upg_trainer *trainer, const struct upg_student *student)
 {
-    const size_t d = student->original->config.d_model;
-
     for (size_t i = 0; i < trainer->n_slots; i++) {
         struct upg_coded_map *map = &student->maps[i];
         const float *row = trainer->scales[i].row;
@@ -266,9 +276,6 @@ static void take_scales(const struct upg_trainer *trainer, const struct upg_stud
                 map->part[part].row_scale[r] = upg_f32_to_f16(*row++);
         memcpy(map->gain, trainer->scales[i].gain, map->n_blocks * sizeof *map->gain);
     }
-    for (size_t i = 0; i < trainer->n_norms; i++)
-        for (size_t j = 0; j < d; j++)
-            student->norms[i][j] = upg_bf16_to_f32(upg_f32_to_bf16(student->norms[i][j]));
 }
 
 static void copy_parameters(const struct parameters *list, size_t n_lists, float *copy, int back)
@@ -314,6 +321,7 @@ upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
     status = run_steps(&trainer, calibration, options, list, n_lists, err);
     if (status == UPG_OK) {
         take_scales(&trainer, student);
+        round_norms(&trainer);
         status = upg_student_distance(pool, student, calibration, &after, err);
     }
     if (status != UPG_OK || after.kld_mean >= before.kld_mean) {

@@ -81,6 +81,7 @@ def test_the_report_is_json_and_says_what_is_in_the_file(upg, folder, tmp_path):
     assert len(report["tensors"]) == sum(t["type"].startswith("UPG") for t in inspected["tensors"])
     assert all(0 < t["nmse"] < 0.1 for t in report["tensors"])
     assert 0 < report["quality"]["kld_mean"] < 1 and report["peak_rss_bytes"] > 0
+    assert abs(report["trial"]["nll"] - report["trial"]["original_nll"]) < 1
     assert inspected["quality"]["kld_mean"] == pytest.approx(report["quality"]["kld_mean"])
 
 
