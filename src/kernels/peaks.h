@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 /* The compiler must take a register's value as changed. */
+#define UPG_KEEP_INTEGER(value) __asm__ volatile("" : "+r"(value))
 #if defined(__x86_64__)
 #define UPG_KEEP(value) __asm__ volatile("" : "+x"(value))
 #define UPG_KEEP512(value) __asm__ volatile("" : "+v"(value))

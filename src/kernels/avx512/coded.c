@@ -4,6 +4,7 @@
  * floats once for 4 fused multiply-adds.  A sum is 16 lanes, columns l, l + 16, ... each. */
 #include "kernels/avx512/avx512.h"
 
+#include "kernels/avx512/lanes.h"
 #include "kernels/coded.h"
 #include "kernels/unroll.h"
 
@@ -31,22 +32,6 @@ INLINE __m512 load_weights(bool keys, int bits, const struct upg_coded *p, size_
             _mm512_sub_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(codes)), _mm512_set1_ps(7.5F));
     }
     return _mm512_mul_ps(values, scale);
-}
-
-/* The sums of the lanes of each. */
-INLINE __m128 add_lanes(__m512 a, __m512 b, __m512 c, __m512 d)
-{
-    const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
-    const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44),  /* a's first half, b's */
-                                    _mm512_shuffle_f32x4(a, b, 0xEE)); /* their second halves */
-    const __m512 cd =
-        _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xEE));
-    __m512 sum = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), /* 4 lanes of each */
-                               _mm512_shuffle_f32x4(ab, cd, 0xDD));
-
-    sum = _mm512_add_ps(sum, _mm512_permute_ps(sum, 0x4E)); /* lanes 2, 3, 0, 1 */
-    sum = _mm512_add_ps(sum, _mm512_permute_ps(sum, 0xB1)); /* lanes 1, 0, 3, 2 */
-    return _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, sum));
 }
 
 /* Rows [row, row + 4) times tokens [token, token + n_tokens); n_tokens is a constant. */

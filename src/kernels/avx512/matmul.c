@@ -8,9 +8,8 @@
  * by. */
 #include "kernels/avx512/avx512.h"
 
+#include "kernels/avx512/lanes.h"
 #include "kernels/unroll.h"
-
-#include <immintrin.h>
 
 enum weights { F32, BF16, F16, I8 };
 
@@ -97,9 +96,17 @@ INLINE void multiply_tile(enum weights type, const struct product *p, size_t row
         const __mmask16 mask = (__mmask16)((1U << (p->n_cols - whole)) - 1);
         add_columns(type, p, row, n_rows, token, n_tokens, whole, mask, scale, sum);
     }
-    UPG_UNROLL
-    for (size_t j = 0; j < n_rows * n_tokens; j++)
-        p->y[(token + j / n_rows) * p->y_stride + row + j % n_rows] = _mm512_reduce_add_ps(sum[j]);
+    if (n_rows == 1) {
+        UPG_UNROLL
+        for (size_t j = 0; j < n_tokens; j++)
+            _mm_store_ss(p->y + (token + j) * p->y_stride + row,
+                         add_lanes(sum[j], sum[j], sum[j], sum[j]));
+    } else { /* a multiple of 4 */
+        UPG_UNROLL
+        for (size_t j = 0; j < n_rows * n_tokens; j += 4)
+            _mm_storeu_ps(p->y + (token + j / n_rows) * p->y_stride + row + j % n_rows,
+                          add_lanes(sum[j], sum[j + 1], sum[j + 2], sum[j + 3]));
+    }
 }
 
 /* Rows [row, row + n_rows), n_rows constant, times tokens [begin, end). */
