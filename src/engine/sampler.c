@@ -134,7 +134,8 @@ upg_status upg_draw_space_reserve(struct upg_draw_space *space, size_t n_vocab, 
     space->candidates = calloc(n_vocab, sizeof *space->candidates);
     if (!space->adjusted || !space->candidates) {
         upg_draw_space_clear(space);
-        return upg_fail(err, UPG_ERR_MEMORY, "out of memory: choosing from %zu tokens", n_vocab);
+        upg_fail(err, UPG_ERR_MEMORY, "out of memory: choosing from %zu tokens", n_vocab);
+        return UPG_ERR_MEMORY; /* said here, so that analysers see it */
     }
     space->n_vocab = n_vocab;
     return UPG_OK;

@@ -93,8 +93,10 @@ static upg_status copy_arrays(upg_request *r, void **memory, upg_error *err)
     r->sampling.logit_bias = (const void *)((char *)*memory + pointer_bytes);
     text = (char *)*memory + pointer_bytes + bias_bytes;
     for (size_t i = 0; i < r->n_stop; i++) {
-        pointers[i] = strcpy(text, r->stop[i]);
-        text += strlen(text) + 1;
+        const size_t n = strlen(r->stop[i]) + 1;
+
+        pointers[i] = memcpy(text, r->stop[i], n);
+        text += n;
     }
     r->stop = pointers;
     return UPG_OK;
