@@ -105,15 +105,15 @@ static void engine_dealloc(PyObject *self)
 int engine_options_read(PyObject *args, PyObject *keywords, PyObject **model,
                         upg_engine_options *options)
 {
-    static char *names[] = {"model",   "threads", "context", "cache_tokens",
-                            "kv_type", "compute", "tier",    NULL};
+    static char *names[] = {"model", "threads", "context", "cache_tokens", "kv_type", "compute",
+                            "tier",  "device",  NULL};
     Py_ssize_t threads, context, cache_tokens;
     int kv_type, compute;
 
     upg_engine_options_defaults(options);
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!nnniiz:Engine", names, native_types.model,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!nnniizz:Engine", names, native_types.model,
                                      model, &threads, &context, &cache_tokens, &kv_type, &compute,
-                                     &options->cpu_tier))
+                                     &options->cpu_tier, &options->device))
         return -1;
     options->n_threads = (size_t)threads;
     options->context = (size_t)context;
@@ -180,7 +180,8 @@ static PyMethodDef engine_methods[] = {
 };
 
 static PyType_Slot engine_slots[] = {
-    {Py_tp_doc, (void *)"Engine(model, threads, context, cache_tokens, kv_type, compute, tier)"},
+    {Py_tp_doc,
+     (void *)"Engine(model, threads, context, cache_tokens, kv_type, compute, tier, device)"},
     {Py_tp_new, (void *)engine_new},
     {Py_tp_dealloc, (void *)engine_dealloc},
     {Py_tp_methods, (void *)engine_methods},

@@ -104,7 +104,9 @@ PyMODINIT_FUNC PyInit__native(void)
         add_type(module, &sequence_spec, "Sequence", &native_types.sequence) < 0 ||
         add_type(module, &rows_spec, "Rows", &native_types.rows) < 0 ||
         add_type(module, &scheduler_spec, "Scheduler", &native_types.scheduler) < 0 ||
-        add_type(module, &request_spec, "Request", &native_types.request) < 0)
+        add_type(module, &request_spec, "Request", &native_types.request) < 0 ||
+        add_type(module, &vocabulary_spec, "Vocabulary", &native_types.vocabulary) < 0 ||
+        add_type(module, &grammar_spec, "Grammar", &native_types.grammar) < 0)
         Py_CLEAR(module);
     return module;
 }

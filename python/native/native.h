@@ -67,10 +67,11 @@ void choices_clear(struct choices *choices);
 
 /* Types, made when the module is imported. */
 extern PyType_Spec model_spec, tokenizer_spec, engine_spec, sequence_spec, rows_spec;
-extern PyType_Spec scheduler_spec, request_spec;
+extern PyType_Spec scheduler_spec, request_spec, vocabulary_spec, grammar_spec;
 
 struct native_types {
     PyTypeObject *model, *tokenizer, *engine, *sequence, *rows, *scheduler, *request;
+    PyTypeObject *vocabulary, *grammar;
     PyObject *errors; /* tuple of exception classes, index is the upg_status */
 };
 extern struct native_types native_types;
@@ -103,7 +104,7 @@ int call_text(void *call, const char *text, size_t n_bytes);
 /* ---- Engine ---- */
 
 /* Read the arguments that engines and schedulers have in common: model, threads, context,
- * cache_tokens, kv_type, compute, tier; -1 with an exception. */
+ * cache_tokens, kv_type, compute, tier, device; -1 with an exception. */
 int engine_options_read(PyObject *args, PyObject *keywords, PyObject **model,
                         upg_engine_options *options);
 
@@ -130,6 +131,9 @@ const char **c_strings(PyObject *tuple);
 
 /* New rows of uninitialized memory. */
 RowsObject *rows_new(size_t n_rows, size_t n_cols);
+
+/* A new constraint of a Grammar object; NULL for None; -1 with an exception. */
+int constraint_of(PyObject *grammar, upg_constraint **constraint);
 
 /* ---- Functions of the module ---- */
 

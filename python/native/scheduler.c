@@ -80,7 +80,7 @@ static RequestObject *request_alloc(SchedulerObject *scheduler, int notify, int 
     return self;
 }
 
-/* submit(kind, ids, choices, n_logprobs, notify) -> Request
+/* submit(kind, ids, choices, n_logprobs, notify, grammar) -> Request
  *   n_logprobs  -1: none; otherwise so many alternatives besides the token itself */
 static PyObject *scheduler_submit(PyObject *object, PyObject *args)
 {
@@ -90,14 +90,15 @@ static PyObject *scheduler_submit(PyObject *object, PyObject *args)
     RequestObject *made;
     const char *bytes;
     Py_ssize_t n_bytes;
-    PyObject *tuple;
+    PyObject *tuple, *grammar;
+    upg_constraint *constraint;
     int kind, n_logprobs, notify;
     upg_error err;
     upg_status status;
 
     upg_request_defaults(&request);
-    if (!PyArg_ParseTuple(args, "iy#O!ii:submit", &kind, &bytes, &n_bytes, &PyTuple_Type, &tuple,
-                          &n_logprobs, &notify) ||
+    if (!PyArg_ParseTuple(args, "iy#O!iiO:submit", &kind, &bytes, &n_bytes, &PyTuple_Type, &tuple,
+                          &n_logprobs, &notify, &grammar) ||
         ids_of_bytes(bytes, n_bytes, &request.ids, &request.n_ids) < 0)
         return NULL;
     if (!in_process(self)) {
@@ -111,6 +112,13 @@ static PyObject *scheduler_submit(PyObject *object, PyObject *args)
         choices_clear(&choices);
         return NULL;
     }
+    if (constraint_of(grammar, &constraint) < 0) {
+        choices_clear(&choices);
+        Py_DECREF(made);
+        return NULL;
+    }
+    if (constraint)
+        request.filter = upg_constraint_filter(constraint);
     request.kind = (upg_request_kind)kind;
     request.sampling = choices.sampling;
     request.max_tokens = choices.max_tokens;
@@ -124,6 +132,7 @@ static PyObject *scheduler_submit(PyObject *object, PyObject *args)
     status = upg_scheduler_submit(self->scheduler, &request, &made->number, &err);
     choices_clear(&choices);
     if (status != UPG_OK) {
+        upg_constraint_free(constraint);
         answer_release(made->answer); /* the scheduler's part */
         Py_DECREF(made);
         return raise_status(status, &err);
@@ -145,14 +154,15 @@ static PyObject *scheduler_context(PyObject *object, PyObject *unused)
 
 static PyMethodDef scheduler_methods[] = {
     {"submit", scheduler_submit, METH_VARARGS,
-     "submit(kind, ids, choices, n_logprobs, notify): a Request that runs."},
+     "submit(kind, ids, choices, n_logprobs, notify, grammar): a Request that runs."},
     {"tier", scheduler_tier, METH_NOARGS, "Kernel tier in use and why no higher one."},
     {"context", scheduler_context, METH_NOARGS, "Most tokens of prompt and answer."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot scheduler_slots[] = {
-    {Py_tp_doc, (void *)"Scheduler(model, threads, context, cache_tokens, kv_type, compute, tier)"},
+    {Py_tp_doc,
+     (void *)"Scheduler(model, threads, context, cache_tokens, kv_type, compute, tier, device)"},
     {Py_tp_new, (void *)scheduler_new},
     {Py_tp_dealloc, (void *)scheduler_dealloc},
     {Py_tp_methods, (void *)scheduler_methods},

@@ -44,14 +44,16 @@ static void sequence_dealloc(PyObject *object)
 
 static PyObject *sequence_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"engine", NULL};
+    static char *names[] = {"engine", "path", NULL};
     EngineObject *engine;
+    const char *path = NULL;
     SequenceObject *self;
+    struct call call = {0};
     upg_error err;
     upg_status status;
 
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!:Sequence", names, native_types.engine,
-                                     &engine))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!|y:Sequence", names, native_types.engine,
+                                     &engine, &path))
         return NULL;
     self = sequence_alloc(type, engine);
     if (!self)
@@ -60,7 +62,10 @@ static PyObject *sequence_new(PyTypeObject *type, PyObject *args, PyObject *keyw
         Py_DECREF(self);
         return NULL;
     }
-    status = upg_sequence_new(&self->sequence, engine->engine, &err);
+    call_begin(&call);
+    status = path ? upg_sequence_load(&self->sequence, engine->engine, path, &err)
+                  : upg_sequence_new(&self->sequence, engine->engine, &err);
+    call_end(&call);
     engine_leave(engine);
     if (status != UPG_OK) {
         Py_DECREF(self);
@@ -90,6 +95,40 @@ static PyObject *sequence_fork(PyObject *object, PyObject *unused)
         return raise_status(status, &err);
     }
     return (PyObject *)copy;
+}
+
+static PyObject *sequence_save(PyObject *object, PyObject *args)
+{
+    SequenceObject *self = (SequenceObject *)object;
+    const char *path;
+    struct call call = {0};
+    upg_error err;
+    upg_status status;
+
+    if (!PyArg_ParseTuple(args, "y:save", &path) || engine_enter(self->engine) < 0)
+        return NULL;
+    call_begin(&call);
+    status = upg_sequence_save(self->sequence, path, &err);
+    call_end(&call);
+    engine_leave(self->engine);
+    if (status != UPG_OK)
+        return raise_status(status, &err);
+    Py_RETURN_NONE;
+}
+
+static PyObject *sequence_ids(PyObject *object, PyObject *unused)
+{
+    SequenceObject *self = (SequenceObject *)object;
+    PyObject *ids;
+
+    (void)unused;
+    if (engine_enter(self->engine) < 0)
+        return NULL;
+    ids = PyBytes_FromStringAndSize(
+        (const char *)upg_sequence_ids(self->sequence),
+        (Py_ssize_t)(upg_sequence_n_tokens(self->sequence) * sizeof(int32_t)));
+    engine_leave(self->engine);
+    return ids;
 }
 
 static PyObject *sequence_n_tokens(PyObject *object, PyObject *unused)
@@ -172,7 +211,7 @@ static PyObject *generation_tuple(const upg_generation *g)
                          g->prompt_seconds, g->generation_seconds);
 }
 
-/* generate(ids, choices, on_text, progress) */
+/* generate(ids, choices, grammar, on_text, progress) */
 static PyObject *sequence_generate(PyObject *object, PyObject *args)
 {
     SequenceObject *self = (SequenceObject *)object;
@@ -182,14 +221,14 @@ static PyObject *sequence_generate(PyObject *object, PyObject *args)
     struct call call = {0};
     const char *bytes;
     Py_ssize_t n_bytes;
-    PyObject *tuple, *on_text, *progress, *result = NULL;
+    PyObject *tuple, *grammar, *on_text, *progress, *result = NULL;
     const int32_t *ids;
     size_t n;
     upg_error err;
     upg_status status;
 
-    if (!PyArg_ParseTuple(args, "y#O!OO:generate", &bytes, &n_bytes, &PyTuple_Type, &tuple,
-                          &on_text, &progress) ||
+    if (!PyArg_ParseTuple(args, "y#O!OOO:generate", &bytes, &n_bytes, &PyTuple_Type, &tuple,
+                          &grammar, &on_text, &progress) ||
         ids_of_bytes(bytes, n_bytes, &ids, &n) < 0 || callback_or_null(&on_text, "on_text") < 0 ||
         callback_or_null(&progress, "progress") < 0 || choices_read(&choices, tuple) < 0)
         return NULL;
@@ -205,7 +244,7 @@ static PyObject *sequence_generate(PyObject *object, PyObject *args)
     options.on_text_context = &call;
     options.progress = call_progress;
     options.progress_context = &call;
-    if (engine_enter(self->engine) < 0)
+    if (constraint_of(grammar, &options.constraint) < 0 || engine_enter(self->engine) < 0)
         goto done;
     call_begin(&call);
     status = upg_generate(self->sequence, ids, n, &options, &generation, &err);
@@ -216,6 +255,7 @@ static PyObject *sequence_generate(PyObject *object, PyObject *args)
     else if (!PyErr_Occurred()) /* a callback's exception ends the answer without a failure */
         result = generation_tuple(&generation);
 done:
+    upg_constraint_free(options.constraint);
     upg_generation_clear(&generation);
     choices_clear(&choices);
     return result;
@@ -225,16 +265,19 @@ static PyMethodDef sequence_methods[] = {
     {"append", sequence_append, METH_VARARGS,
      "append(ids, n_logits, progress): run tokens; Rows of logits of the last n_logits."},
     {"fork", sequence_fork, METH_NOARGS, "A copy that shares what is computed."},
+    {"ids", sequence_ids, METH_NOARGS, "The tokens."},
     {"n_tokens", sequence_n_tokens, METH_NOARGS, "Number of tokens."},
+    {"save", sequence_save, METH_VARARGS, "save(path): with what the cache holds."},
     {"truncate", sequence_truncate, METH_VARARGS, "truncate(n): forget tokens from n on."},
     {"generate", sequence_generate, METH_VARARGS,
-     "generate(ids, choices, on_text, progress): (text, ids, finish, n_prompt, prompt_seconds, "
+     "generate(ids, choices, grammar, on_text, progress): (text, ids, finish, n_prompt, "
+     "prompt_seconds, "
      "generation_seconds)."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot sequence_slots[] = {
-    {Py_tp_doc, (void *)"Sequence(engine): a row of tokens."},
+    {Py_tp_doc, (void *)"Sequence(engine, path=None): a row of tokens, empty or saved."},
     {Py_tp_new, (void *)sequence_new},
     {Py_tp_dealloc, (void *)sequence_dealloc},
     {Py_tp_methods, (void *)sequence_methods},

@@ -2,17 +2,19 @@
 from __future__ import annotations
 
 import difflib
+import json
 import operator
 import os
 import secrets
 from array import array
-from typing import Mapping, NamedTuple, Sequence, TypedDict
+from typing import Callable, Mapping, NamedTuple, Sequence, TypedDict
 
 from .errors import ArgumentError
 
 GREATEST_SIZE = 2**31 - 1  # of tokens and threads: more than any machine holds, and no overflow below
 GREATEST_SEED = 2**64 - 1
 GREATEST_LOGPROBS = 20
+FORMS = {"json_schema": 0, "regex": 1, "grammar": 2}
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -31,6 +33,10 @@ class GenerateOptions(TypedDict, total=False):
     stop                 text or texts that end the answer, which does not include them
     seed                 0 .. 2**64 - 1: the same seed gives the same text; default: random, see Generation.seed
     logprobs             0 .. 20: Generation.logprobs tells the log-probability of each token and of so many others
+    json_schema          the answer is JSON of this schema: a dict, its JSON text, True (any JSON) or a pydantic class;
+                         Generation.parsed then has the object
+    regex                the whole answer matches this pattern (ECMAScript)
+    grammar              the answer is derived from "root" of this GBNF grammar
     ignore_stop_ids      True: go on after the model's end-of-text tokens (for measurements)
     """
     max_tokens: int
@@ -46,6 +52,9 @@ class GenerateOptions(TypedDict, total=False):
     stop: str | Sequence[str]
     seed: int
     logprobs: int | None
+    json_schema: Mapping | str | bool | type
+    regex: str
+    grammar: str
     ignore_stop_ids: bool
 
 
@@ -132,12 +141,32 @@ class Choices(NamedTuple):
     native: tuple  # what the extension module takes
     seed: int
     n_logprobs: int  # alternatives to tell of each token; -1: no log-probabilities
+    form: tuple[int, bytes] | None  # kind and text of a grammar
+    parse: Callable[[str], object] | None  # from the answer's text to Generation.parsed
+
+
+def form_of(forms):
+    """Kind, text and parser of the form that was asked for."""
+    if not forms:
+        return None, None
+    if len(forms) > 1:
+        raise ArgumentError(f"{' and '.join(forms)} exclude each other")
+    (name, value), = forms.items()
+    parse = None
+    if name == "json_schema":
+        parse = json.loads
+        if hasattr(value, "model_json_schema"):
+            parse, value = value.model_validate_json, value.model_json_schema()
+        if isinstance(value, (Mapping, bool)):
+            value = json.dumps(value, ensure_ascii=False)
+    return (FORMS[name], text_bytes(name, value)), parse
 
 
 def generate_options(function, options):
     """Choices from keyword arguments.  Ranges of real numbers are checked by the library."""
-    refuse_unknown(function, options, [*DEFAULTS, "greedy"])
-    made = {**DEFAULTS, **options}
+    refuse_unknown(function, options, [*DEFAULTS, "greedy", *FORMS])
+    forms = {name: options.pop(name) for name in FORMS if options.get(name, None) is not None}
+    made = {**DEFAULTS, **{name: value for name, value in options.items() if name not in FORMS}}
     if made.pop("greedy", False):
         made["temperature"] = 0.0
     made["max_tokens"] = count("max_tokens", made["max_tokens"])
@@ -152,4 +181,4 @@ def generate_options(function, options):
     made["stop"] = tuple(text_bytes("stop", text) for text in stop or ())
     logprobs = made.pop("logprobs")
     n_logprobs = -1 if logprobs is None or logprobs is False else count("logprobs", logprobs, GREATEST_LOGPROBS)
-    return Choices(tuple(made.values()), made["seed"], n_logprobs)
+    return Choices(tuple(made.values()), made["seed"], n_logprobs, *form_of(forms))

@@ -35,6 +35,7 @@ class Generation:
     generation_seconds  from there to the end
     seed                gives the same text again
     logprobs            a TokenLogprob for each token, if asked for; otherwise None
+    parsed              with json_schema, the object that the text is; None if the answer was cut short
     """
     text: str
     ids: list[int]
@@ -45,6 +46,7 @@ class Generation:
     generation_seconds: float
     seed: int
     logprobs: list[TokenLogprob] | None = None
+    parsed: object = None
 
     @property
     def completion_tokens(self) -> int:
@@ -60,18 +62,23 @@ class Generation:
         return self.text
 
 
-def of_sequence(native, seed):
+def parsed(choices, text, finish):
+    """The object that a whole answer is."""
+    return choices.parse(text) if choices.parse and FINISH_REASONS[finish] == "stop" else None
+
+
+def of_sequence(native, choices):
     """A Generation from the tuple of Sequence.generate()."""
     text, ids, finish, prompt_tokens, prompt_seconds, generation_seconds = native
     return Generation(text, _convert.id_list(ids), FINISH_REASONS[finish], prompt_tokens, 0, prompt_seconds,
-                      generation_seconds, seed)
+                      generation_seconds, choices.seed, parsed=parsed(choices, text, finish))
 
 
 class Request:
     """A running request of a scheduler, as a source for a Stream."""
 
-    def __init__(self, native: _native.Request, seed: int):
-        self._native, self._seed = native, seed
+    def __init__(self, native: _native.Request, choices: _convert.Choices):
+        self._native, self._choices = native, choices
         self.cancel = native.cancel
 
     def read(self, wait: bool = True) -> str | None:
@@ -84,7 +91,7 @@ class Request:
         if logprobs is not None:
             logprobs = [TokenLogprob(logprob, tuple(top)) for logprob, top in logprobs]
         return Generation(text, _convert.id_list(ids), FINISH_REASONS[finish], prompt, cached, prompt_seconds, seconds,
-                          self._seed, logprobs)
+                          self._choices.seed, logprobs, parsed(self._choices, text, finish))
 
     def embedding(self) -> bytes:
         """float32 numbers, after the end."""

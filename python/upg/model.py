@@ -1,6 +1,7 @@
 """A model: open it, ask it."""
 from __future__ import annotations
 
+import functools
 import json
 import os
 import threading
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 KV_TYPES = {"f16": 0, "q8": 1, "q4": 2, "f32": 3}
 GENERATE, EMBED_MEAN, EMBED_LAST = range(3)
 POOLING = {"mean": EMBED_MEAN, "last": EMBED_LAST}
+KEPT_GRAMMARS = 64
 COMPUTE = {"fast": 0, "reference": 1}
 
 
@@ -69,23 +71,24 @@ class EngineOptions:
     cache_tokens: int
     kv_type: int
     compute: int
+    device: str | None
 
 
 def engine_options(device, threads, ctx, cache_tokens, kv, compute):
     """Checked EngineOptions."""
-    if device not in ("auto", "cpu"):
-        raise UnsupportedError(f"device: {device!r}: this version computes on the CPU; say 'auto' or 'cpu'")
+    if not isinstance(device, str):
+        raise TypeError(f"device must be a str, not {type(device).__name__}")
     if threads is None:
         threads = int(os.environ.get("UPG_THREADS") or 0)
     return EngineOptions(_convert.count("threads", threads), _convert.count("ctx", ctx),
                          _convert.count("cache_tokens", cache_tokens), _convert.choice("kv", kv, KV_TYPES),
-                         _convert.choice("compute", compute, COMPUTE))
+                         _convert.choice("compute", compute, COMPUTE), None if device == "auto" else device)
 
 
 def native_options(native, options: EngineOptions):
     """What native engines and schedulers take; UPG_CPU limits the instructions as it does for the command line."""
     return (native, options.threads, options.context, options.cache_tokens, options.kv_type, options.compute,
-            os.environ.get("UPG_CPU"))
+            os.environ.get("UPG_CPU"), options.device)
 
 
 class OfProcess:
@@ -116,6 +119,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: [each.renew_lock() for each in list(_all_of_process)])
 
 
+class Grammars:
+    """Compiled grammars of a model, the last ones used."""
+
+    def __init__(self, native):
+        self._vocabulary = functools.lru_cache(maxsize=1)(lambda: _native.Vocabulary(native))
+        self._compile = functools.lru_cache(maxsize=KEPT_GRAMMARS)(
+            lambda form: _native.Grammar(self._vocabulary(), *form))
+
+    def get(self, form):
+        """A native Grammar of kind and text; None for None."""
+        return None if form is None else self._compile(form)
+
+
 class Model:
     """A language model.  Open one with Model.open(), or `with Model.open() as model:`.
 
@@ -132,6 +148,7 @@ class Model:
         self._scheduler = OfProcess(lambda native: _native.Scheduler(*native_options(native, options)))
         tokenizer = _native.Tokenizer(native)
         self._tokenizer = None if tokenizer is None else Tokenizer(tokenizer)
+        self._grammars = Grammars(native)
 
     @classmethod
     def open(cls, path: str | os.PathLike | None = None, *, device: str = "auto", threads: int | None = None,
@@ -139,7 +156,7 @@ class Model:
              progress: Callable[[str, int, int], object] | None = None) -> Model:
         """Open a .upg file, a Hugging Face directory or a GGUF file; None: the embedded model.
 
-        device        "auto" or "cpu"
+        device        "auto" and "cpu": the processor; "gpu": the best GPU; "gpu:N": number N, where upg was built with it
         threads       None: the environment's UPG_THREADS, or one for each physical core
         ctx           tokens of prompt and answer together; 0: what the model was made for, at most 4096
         cache_tokens  tokens that the caches hold for all at work together; 0: four times ctx for requests, ctx for
@@ -199,7 +216,8 @@ class Model:
 
     def _submit(self, ids, choices, kind=GENERATE, notify=-1):
         scheduler = self._get_scheduler()
-        return scheduler.submit(kind, ids, choices.native, choices.n_logprobs, notify)
+        grammar = self._grammars.get(choices.form)
+        return scheduler.submit(kind, ids, choices.native, choices.n_logprobs, notify, grammar)
 
     def _chat_ids(self, messages, system):
         messages = message_list(messages)
@@ -213,11 +231,11 @@ class Model:
         return prompt_ids(prompt, self._tokenizer, parse_special)
 
     def _start(self, ids, choices):
-        return Stream(Request(self._submit(ids, choices), choices.seed))
+        return Stream(Request(self._submit(ids, choices), choices))
 
     def _start_async(self, ids, choices):
         hub = current_hub()
-        return AsyncStream(Request(self._submit(ids, choices, notify=hub.fd), choices.seed), hub)
+        return AsyncStream(Request(self._submit(ids, choices, notify=hub.fd), choices), hub)
 
     def generate(self, prompt: str | Sequence[int], *, stream: bool = False, parse_special: bool = False,
                  **options: Unpack[GenerateOptions]) -> Generation | Stream:
@@ -270,7 +288,7 @@ class Model:
             while n_finished < len(prompts):
                 if len(requests) < len(prompts):
                     try:
-                        requests.append(Request(self._submit(prompts[len(requests)], choices, kind), choices.seed))
+                        requests.append(Request(self._submit(prompts[len(requests)], choices, kind), choices))
                         continue
                     except BusyError:
                         if n_finished == len(requests):  # full of the requests of others
@@ -312,9 +330,10 @@ class Model:
         wanted = n if last is None else _convert.count("last", last, n)
         return as_array(_native.Sequence(self._get_engine()).append(ids, wanted, None))
 
-    def session(self) -> Session:
-        """A new empty Session."""
-        return Session(_native.Sequence(self._get_engine()), self._tokenizer)
+    def session(self, path: str | os.PathLike | None = None) -> Session:
+        """A new empty Session, or one that Session.save() wrote with the same model, kv and processor instructions."""
+        saved = () if path is None else (_convert.path(path),)
+        return Session(_native.Sequence(self._get_engine(), *saved), self._tokenizer, self._grammars)
 
     def close(self) -> None:
         """Forget the model; its memory is given back when running calls, streams and sessions have ended.  May be

@@ -1,6 +1,7 @@
 """A row of tokens that grows: append, look at the logits, fork, go back, generate."""
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Callable, Sequence
 
 from . import _convert, _native
@@ -20,8 +21,9 @@ class Session:
     sessions of a model share one engine: calls from several threads take turns.
     """
 
-    def __init__(self, native, tokenizer: Tokenizer | None):
+    def __init__(self, native, tokenizer: Tokenizer | None, grammars):
         self._native = native
+        self._grammars = grammars
         self._tokenizer = tokenizer
 
     def _open(self):
@@ -32,6 +34,16 @@ class Session:
     def __len__(self) -> int:
         """Number of tokens."""
         return self._open().n_tokens()
+
+    @property
+    def ids(self) -> list[int]:
+        """The tokens."""
+        return _convert.id_list(self._open().ids())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the session with what is computed of it, to go on later: `model.session(path)`.  The file is as large as
+        the cache of its tokens (Phi-4 in f16: 0.2 MB a token)."""
+        self._open().save(_convert.path(path))
 
     def append(self, prompt: str | Sequence[int], *, logits: int = 0, parse_special: bool = False,
                progress: Callable[[str, int, int], object] | None = None) -> numpy.ndarray | None:
@@ -51,7 +63,7 @@ class Session:
 
     def fork(self) -> Session:
         """A copy that shares the cache until one of the two goes on."""
-        return Session(self._open().fork(), self._tokenizer)
+        return Session(self._open().fork(), self._tokenizer, self._grammars)
 
     def generate(self, prompt: str | Sequence[int] = (), *, stream: bool = False, parse_special: bool = False,
                  progress: Callable[[str, int, int], object] | None = None, **options,
@@ -63,9 +75,10 @@ class Session:
         if choices.n_logprobs >= 0:
             raise UnsupportedError("logprobs: a session has none; use Model.generate(), or logits of append()")
         ids = prompt_ids(prompt, self._tokenizer, parse_special)
+        grammar = self._grammars.get(choices.form)
 
         def generate(on_text):
-            return of_sequence(native.generate(ids, choices.native, on_text, progress), choices.seed)
+            return of_sequence(native.generate(ids, choices.native, grammar, on_text, progress), choices)
 
         return Stream(ThreadSource(generate)) if stream else generate(None)
 

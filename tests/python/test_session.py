@@ -43,6 +43,21 @@ def test_a_session_streams(model):
     assert text == stream.result().text and len(session) == stream.result().prompt_tokens + 8
 
 
+def test_a_saved_session_goes_on(model, tmp_path):
+    session = model.session()
+    session.append("Once upon a time")
+    session.save(tmp_path / "session")
+    expected = session.generate(greedy=True, max_tokens=10).ids
+    again = model.session(tmp_path / "session")
+    assert again.ids == model.tokenizer.encode("Once upon a time")
+    assert again.generate(greedy=True, max_tokens=10).ids == expected and again.ids[-10:] == expected
+    with pytest.raises(upg.FileError):
+        model.session(tmp_path / "missing")
+    (tmp_path / "session").write_bytes(b"something else")
+    with pytest.raises(upg.FormatError):
+        model.session(tmp_path / "session")
+
+
 def test_progress_of_a_prompt(model):
     seen = []
     session = model.session()
