@@ -88,8 +88,7 @@ static json_t *operation(const struct route *route)
         route->endpoint != 0 ? find_field(route->endpoint, "stream") : NULL;
 
     if (stream)
-        json_object_set_new(content, "text/event-stream",
-                            json_pack("{s:{s:s}}", "schema", "type", "string"));
+        json_object_set_new(content, "text/event-stream", json_object());
     if (route->is_open)
         json_object_set_new(result, "security", json_array());
     else
