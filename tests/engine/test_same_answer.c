@@ -113,9 +113,13 @@ static upg_scheduler_stats run(const struct golden *golden, const upg_scheduler_
     assert_ok(upg_scheduler_new(&scheduler, &golden->model, options, &err), err);
     for (size_t round = 0; round < n_rounds; round++) {
         static struct outcome outcomes[N_REQUESTS];
+        pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* until all are there */
 
+        pthread_mutex_lock(&gate);
+        outcomes[0].gate = &gate;
         for (size_t i = 0; i < N_REQUESTS; i++)
             submit(scheduler, &outcomes[i], i);
+        pthread_mutex_unlock(&gate);
         for (size_t i = 0; i < N_REQUESTS; i++) {
             outcome_wait(&outcomes[i]);
             assert_same_answer(&outcomes[i], &expected[i]);
