@@ -13,6 +13,12 @@ PyObject *raise_status(upg_status status, const upg_error *err)
     return NULL;
 }
 
+PyObject *new_none(void)
+{
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
 int callback_or_null(PyObject **callback, const char *name)
 {
     if (*callback == Py_None)

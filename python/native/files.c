@@ -23,7 +23,7 @@ PyObject *native_verify(PyObject *module, PyObject *args)
     call_end(&call);
     if (status != UPG_OK)
         return raise_status(status, &err);
-    Py_RETURN_NONE;
+    return new_none();
 }
 
 PyObject *native_compress(PyObject *module, PyObject *args, PyObject *keywords)
@@ -104,7 +104,7 @@ PyObject *native_export(PyObject *module, PyObject *args, PyObject *keywords)
     call_end(&call);
     if (status != UPG_OK)
         return raise_status(status, &err);
-    Py_RETURN_NONE;
+    return new_none();
 }
 
 PyObject *native_synth(PyObject *module, PyObject *args, PyObject *keywords)
@@ -140,7 +140,7 @@ PyObject *native_synth(PyObject *module, PyObject *args, PyObject *keywords)
     call_end(&call);
     if (status != UPG_OK)
         return raise_status(status, &err);
-    Py_RETURN_NONE;
+    return new_none();
 }
 
 /* Both engines of an evaluation, always the one at the lower address first: two threads that

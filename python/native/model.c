@@ -44,7 +44,7 @@ static void model_dealloc(PyObject *self)
 static PyObject *text_or_none(const char *text)
 {
     if (!text)
-        Py_RETURN_NONE;
+        return new_none();
     return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "surrogateescape");
 }
 

@@ -82,6 +82,9 @@ extern struct native_types native_types;
  * callback) stays. */
 PyObject *raise_status(upg_status status, const upg_error *err);
 
+/* None, as a new reference. */
+PyObject *new_none(void);
+
 /* ---- Calls without the interpreter's lock ---- */
 
 struct call {

@@ -209,7 +209,7 @@ static PyObject *request_cancel(PyObject *object, PyObject *unused)
         answer_silence(self->answer);
         upg_scheduler_cancel(self->scheduler->scheduler, self->number);
     }
-    Py_RETURN_NONE;
+    return new_none();
 }
 
 /* read(wait) -> text that was not read yet, "" if there is none yet; None at the end */
@@ -244,7 +244,7 @@ static PyObject *request_read(PyObject *object, PyObject *args)
     answer->n_read += n;
     pthread_mutex_unlock(&answer->lock);
     if (!text && !PyErr_Occurred())
-        Py_RETURN_NONE;
+        return new_none();
     return text;
 }
 
@@ -262,7 +262,7 @@ static PyObject *logprob_list(const struct answer *answer)
     PyObject *list;
 
     if (n_top == 0)
-        Py_RETURN_NONE;
+        return new_none();
     list = PyList_New((Py_ssize_t)n);
     for (size_t i = 0; list && i < n; i++, p += n_top) {
         PyObject *others = PyList_New((Py_ssize_t)n_top - 1);

@@ -113,7 +113,7 @@ static PyObject *sequence_save(PyObject *object, PyObject *args)
     engine_leave(self->engine);
     if (status != UPG_OK)
         return raise_status(status, &err);
-    Py_RETURN_NONE;
+    return new_none();
 }
 
 static PyObject *sequence_ids(PyObject *object, PyObject *unused)
@@ -157,7 +157,7 @@ static PyObject *sequence_truncate(PyObject *object, PyObject *args)
     engine_leave(self->engine);
     if (status != UPG_OK)
         return raise_status(status, &err);
-    Py_RETURN_NONE;
+    return new_none();
 }
 
 /* append(ids, n_logits, progress) -> Rows [n_logits, n_vocab] */

@@ -16,7 +16,7 @@ static PyObject *tokenizer_new(PyTypeObject *type, PyObject *args, PyObject *key
         made.owner = source;
         made.tokenizer = upg_model_tokenizer(((ModelObject *)source)->model);
         if (!made.tokenizer)
-            Py_RETURN_NONE;
+            return new_none();
     } else {
         const char *path = PyBytes_AsString(source);
         struct call call = {0};
