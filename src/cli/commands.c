@@ -81,7 +81,7 @@ static const struct command serve = {
         (const struct example[]){
             {"The small model inside upg, on this machine", "upg serve"},
             {"For the whole network, with keys and a name",
-             "upg serve phi-4.upg --host 0.0.0.0 --api-key-file keys.txt --model-name phi-4"},
+             "upg serve phi-4.upg --host 0.0.0.0 --api-key-file keys --model-name phi-4"},
             {"Longer conversations of more people at once",
              "upg serve phi-4.upg --ctx 16384 --cache-tokens 131072 --kv q8"},
             NO_MORE_EXAMPLES},

@@ -54,7 +54,11 @@ static float *last_logits(const upg_model *model, size_t n_vocab, upg_kv_type ty
 
 static void threads_and_steps_do_not_change_a_long_sequence(void **state)
 {
-    const upg_kv_type types[] = {UPG_KV_F16, UPG_KV_Q8, UPG_KV_Q4};
+#if defined(UPG_SLOW_BUILD)
+    const upg_kv_type types[] = {UPG_KV_Q8};
+#else
+    const upg_kv_type types[] = {UPG_KV_Q8, UPG_KV_F16, UPG_KV_Q4};
+#endif
     upg_model *model;
     upg_model_info info;
     upg_error err;
@@ -62,10 +66,10 @@ static void threads_and_steps_do_not_change_a_long_sequence(void **state)
     (void)state;
     assert_ok(upg_model_open(&model, "models/default.upg", NULL, &err), err);
     upg_model_get_info(model, &info);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         float *expected = last_logits(model, info.n_vocab, types[i], 1, false);
 
-        for (size_t n_threads = 1; n_threads <= 3; n_threads++) {
+        for (size_t n_threads = 1; n_threads <= 3; n_threads += 2) {
             float *got = last_logits(model, info.n_vocab, types[i], n_threads, true);
             assert_memory_equal(got, expected, N_SINGLE * info.n_vocab * sizeof *got);
             free(got);
