@@ -201,8 +201,7 @@ size_t generation_n_tokens(const struct generation *generation)
     return n;
 }
 
-/* Each prompt once: of its answers, the one that found most in the cache came first or waited for
- * the first; what the first one found is what was saved for the client. */
+/* Each prompt once, as its first answer found it. */
 size_t generation_n_cached_tokens(const struct generation *generation)
 {
     const size_t n_each = generation->n_choices / generation->n_prompts;

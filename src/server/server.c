@@ -129,6 +129,10 @@ upg_status server_start(struct server **result, const upg_model *model, upg_sche
         log_event(server, "listening",
                   json_pack("{s:s, s:s, s:I}", "url", server->url, "model", server->model_name,
                             "context", (json_int_t)server->context));
+    if (options->log && !server->is_local_address && options->n_api_keys == 0)
+        log_event(server, "warning",
+                  json_pack("{s:s}", "message",
+                            "whoever reaches this address may use the server; give it keys"));
     *result = server;
     return UPG_OK;
 }

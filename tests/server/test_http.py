@@ -246,6 +246,16 @@ def test_a_key_file_without_keys_opens_no_server(upg, tmp_path):
     assert "no key" in process.stderr
 
 
+def test_a_server_open_to_everybody_says_so(start_server):
+    with start_server("--host", "0.0.0.0") as server:
+        assert server.get("/v1/models", Host="any.example")[0] == 200
+        assert server.stop() == 0
+        assert any("event=warning" in line and "keys" in line for line in server.log)
+    with start_server("--host", "0.0.0.0", "--api-key", "k") as server:
+        assert server.stop() == 0
+        assert not any("event=warning" in line for line in server.log)
+
+
 def test_pages_of_allowed_origins_only(start_server):
     with start_server("--cors", "https://good.example") as server:
         status, headers, _ = server.request("OPTIONS", CHAT, headers={
