@@ -179,20 +179,20 @@ struct left_graph {
 static void add_left_edges(struct left_graph *graph, upg_unit unit, bool grows)
 {
     const struct upg_unit_node *node = &graph->g->units.nodes[unit];
-    const upg_unit *list = graph->g->units.lists + node->a;
+    const upg_unit *lists = graph->g->units.lists;
     struct left_edge *edges;
 
     switch ((enum upg_unit_kind)node->kind) {
     case UPG_UNIT_KIND_SEQUENCE:
         for (uint32_t i = 0; i < node->b; i++) {
-            add_left_edges(graph, list[i], grows || i + 1 < node->b);
-            if (!graph->nullable[list[i]])
+            add_left_edges(graph, lists[node->a + i], grows || i + 1 < node->b);
+            if (!graph->nullable[lists[node->a + i]])
                 return;
         }
         return;
     case UPG_UNIT_KIND_CHOICE:
         for (uint32_t i = 0; i < node->b; i++)
-            add_left_edges(graph, list[i], grows);
+            add_left_edges(graph, lists[node->a + i], grows);
         return;
     case UPG_UNIT_KIND_REPEAT: add_left_edges(graph, node->a, grows || node->c > 1); return;
     case UPG_UNIT_KIND_RULE:

@@ -22,8 +22,8 @@ enum {
 };
 
 #define UPG_EXPR_UNBOUNDED UINT32_MAX
-#define UPG_EXPR_MAX_MODULUS 400000000u /* 10 times it, plus a digit, is a uint32_t */
-enum { UPG_EXPR_MAX_DEPTH = 2000 };     /* nesting of operators: bounds recursion */
+#define UPG_EXPR_MAX_MODULUS 100000u /* a search may meet each remainder: a tenth of a second */
+enum { UPG_EXPR_MAX_DEPTH = 2000 };  /* nesting of operators: bounds recursion */
 
 struct upg_byte_set {
     uint64_t words[4]; /* bit b % 64 of words[b / 64]: byte b is in it */

@@ -262,6 +262,7 @@ void upg_heads_warm(struct upg_automaton *a)
             upg_state_of(&a->states, g->objects[i].classes[k].name);
     for (upg_state state = 1; state < a->states.n && a->failed == UPG_OK; state++) {
         if (a->n_walked > WARM_NODES || a->head_bytes > MAX_HEAD_BYTES / 2 ||
+            upg_automaton_n_bytes(a) > g->max_bytes / 8 ||
             UPG_EXPR_MAX_WORK - a->states.exprs.work_left > WARM_WORK)
             return;
         if (!(a->states.infos[state].flags & UPG_STATE_FINAL) && upg_state_fill(&a->states, state))

@@ -18,31 +18,49 @@ void upg_states_clear(struct upg_states *states)
 
 size_t upg_states_n_bytes(const struct upg_states *states)
 {
-    return upg_exprs_n_bytes(&states->exprs) +
-           states->row_capacity * (sizeof *states->rows + sizeof *states->infos) +
+    return upg_exprs_n_bytes(&states->exprs) + states->row_capacity * sizeof *states->rows +
+           states->info_capacity * sizeof *states->infos +
            states->n_of_expr * (sizeof *states->of_expr + 1);
+}
+
+static upg_state fail_state(struct upg_states *s)
+{
+    s->exprs.failed = UPG_ERR_MEMORY;
+    return UPG_STATE_DEAD;
+}
+
+/* Room for one more row; UPG_ROW_NONE when out of memory. */
+static int32_t add_row(struct upg_states *s)
+{
+    upg_state(*rows)[256] = upg_grow(s->rows, &s->row_capacity, s->n_rows + 1, sizeof *rows);
+
+    if (!rows) {
+        fail_state(s);
+        return UPG_ROW_NONE;
+    }
+    s->rows = rows;
+    memset(rows[s->n_rows], 0, sizeof *rows);
+    return (int32_t)s->n_rows++;
 }
 
 static upg_state add_state(struct upg_states *s, upg_expr e)
 {
     struct upg_state_info *infos =
         upg_grow(s->infos, &s->info_capacity, s->n + 1, sizeof *s->infos);
-    upg_state(*rows)[256];
-    uint8_t flags = upg_expr_is_nullable(&s->exprs, e) ? UPG_STATE_ACCEPTS : 0;
+    struct upg_state_info info = {.expr = e, .row = UPG_ROW_NONE};
 
-    if (infos)
-        s->infos = infos;
-    rows = infos ? upg_grow(s->rows, &s->row_capacity, s->n + 1, sizeof *s->rows) : NULL;
-    if (!rows) {
-        s->exprs.failed = UPG_ERR_MEMORY;
+    if (!infos)
+        return fail_state(s);
+    s->infos = infos;
+    if (s->n_rows == 0 && add_row(s) == UPG_ROW_NONE)
         return UPG_STATE_DEAD;
-    }
-    s->rows = rows;
+    if (upg_expr_is_nullable(&s->exprs, e))
+        info.flags |= UPG_STATE_ACCEPTS;
     if (e == UPG_EXPR_NONE || e == UPG_EXPR_EPSILON) {
-        memset(rows[s->n], 0, sizeof *rows);
-        flags |= UPG_STATE_FILLED | UPG_STATE_FINAL;
+        info.row = UPG_ROW_DEAD;
+        info.flags |= UPG_STATE_FINAL;
     }
-    infos[s->n] = (struct upg_state_info){.expr = e, .flags = flags};
+    infos[s->n] = info;
     return (upg_state)s->n++;
 }
 
@@ -89,18 +107,21 @@ bool upg_state_fill(struct upg_states *s, upg_state state)
     upg_state targets[256];
     bool goes_on = false;
     size_t n_labels;
+    int32_t row;
 
-    if (s->infos[state].flags & UPG_STATE_FILLED)
+    if (s->infos[state].row != UPG_ROW_NONE)
         return true;
     n_labels = upg_expr_partition(&s->exprs, s->infos[state].expr, labels, examples);
     for (size_t i = 0; i < n_labels; i++)
         targets[i] = upg_state_of(s, upg_expr_derive(&s->exprs, s->infos[state].expr, examples[i]));
-    if (s->exprs.failed != UPG_OK)
+    row = s->exprs.failed == UPG_OK ? add_row(s) : UPG_ROW_NONE;
+    if (row == UPG_ROW_NONE)
         return false;
     for (size_t b = 0; b < 256; b++) {
-        s->rows[state][b] = targets[labels[b]];
+        s->rows[row][b] = targets[labels[b]];
         goes_on |= targets[labels[b]] != UPG_STATE_DEAD;
     }
-    s->infos[state].flags |= UPG_STATE_FILLED | (goes_on ? 0 : UPG_STATE_FINAL);
+    s->infos[state].row = row;
+    s->infos[state].flags |= goes_on ? 0 : UPG_STATE_FINAL;
     return true;
 }

@@ -14,12 +14,14 @@ enum { UPG_STATE_DEAD = 0 };
 
 enum {
     UPG_STATE_ACCEPTS = 1,
-    UPG_STATE_FILLED = 2, /* its row is */
-    UPG_STATE_FINAL = 4   /* nothing can follow; see upg_state_flags() */
+    UPG_STATE_FINAL = 2 /* nothing can follow; see upg_state_flags() */
 };
+
+enum { UPG_ROW_DEAD = 0, UPG_ROW_NONE = -1 };
 
 struct upg_state_info {
     upg_expr expr;
+    int32_t row;   /* number of its row; UPG_ROW_NONE: not filled yet */
     uint8_t flags; /* UPG_STATE_* */
 };
 
@@ -27,8 +29,8 @@ struct upg_state_info {
 struct upg_states {
     struct upg_exprs exprs;
     struct upg_state_info *infos; /* [n] */
-    upg_state (*rows)[256];       /* [n] */
-    size_t n, info_capacity, row_capacity;
+    upg_state (*rows)[256];       /* [n_rows] rows[0] leads nowhere */
+    size_t n, n_rows, info_capacity, row_capacity;
     upg_state *of_expr; /* [n_of_expr] 0: none yet */
     uint8_t *life;      /* [n_life] of expressions: 0 not known, 1 some text, 2 none */
     size_t n_of_expr, of_expr_capacity, n_life, life_capacity;
@@ -49,9 +51,9 @@ uint8_t upg_state_flags(struct upg_states *states, upg_state state);
 /* The state behind a byte. */
 static inline upg_state upg_state_step(struct upg_states *states, upg_state state, unsigned byte)
 {
-    if (!(states->infos[state].flags & UPG_STATE_FILLED) && !upg_state_fill(states, state))
+    if (states->infos[state].row == UPG_ROW_NONE && !upg_state_fill(states, state))
         return UPG_STATE_DEAD;
-    return states->rows[state][byte];
+    return states->rows[states->infos[state].row][byte];
 }
 
 /* life.c: has the expression any text?  false also on failure. */
