@@ -335,6 +335,13 @@ UPG_API upg_status upg_sequence_append(upg_sequence *sequence, const int32_t *id
  * borrowed until the next call on this sequence's engine.  NULL if none were asked for. */
 UPG_API const float *upg_sequence_logits(const upg_sequence *sequence, size_t *n_rows);
 
+/* As upg_sequence_append() without logits; hidden[n, d_model] receives the states of these tokens
+ * behind the last norm, which the head makes logits of.  After a failure some of it may be written.
+ * UPG_ERR_UNSUPPORTED on a GPU. */
+UPG_API upg_status upg_sequence_append_hidden(upg_sequence *sequence, const int32_t *ids, size_t n,
+                                              float *hidden, upg_progress_fn progress,
+                                              void *progress_context, upg_error *err);
+
 /* ---- Constrained output ----------------------------------------------------------------------------------- */
 
 /* Text that keeps a form: a *grammar* is compiled from a JSON Schema, a regular expression or a GBNF

@@ -203,6 +203,43 @@ static PyObject *sequence_append(PyObject *object, PyObject *args)
     return (PyObject *)rows;
 }
 
+/* hidden(ids, progress) -> Rows [n_ids, d_model] */
+static PyObject *sequence_hidden(PyObject *object, PyObject *args)
+{
+    SequenceObject *self = (SequenceObject *)object;
+    const char *bytes;
+    Py_ssize_t n_bytes;
+    PyObject *progress;
+    const int32_t *ids;
+    size_t n;
+    struct call call = {0};
+    RowsObject *rows;
+    upg_model_info info;
+    upg_error err;
+    upg_status status;
+
+    if (!PyArg_ParseTuple(args, "y#O:hidden", &bytes, &n_bytes, &progress) ||
+        ids_of_bytes(bytes, n_bytes, &ids, &n) < 0 || callback_or_null(&progress, "progress") < 0)
+        return NULL;
+    upg_model_get_info(((ModelObject *)self->engine->model)->model, &info);
+    rows = rows_new(n, info.d_model);
+    if (!rows || engine_enter(self->engine) < 0) {
+        Py_XDECREF(rows);
+        return NULL;
+    }
+    call.progress = progress;
+    call_begin(&call);
+    status = upg_sequence_append_hidden(self->sequence, ids, n, rows->values, call_progress, &call,
+                                        &err);
+    call_end(&call);
+    engine_leave(self->engine);
+    if (status != UPG_OK) {
+        Py_DECREF(rows);
+        return raise_status(status, &err);
+    }
+    return (PyObject *)rows;
+}
+
 static PyObject *generation_tuple(const upg_generation *g)
 {
     return Py_BuildValue("NNindd",
@@ -265,6 +302,8 @@ static PyMethodDef sequence_methods[] = {
     {"append", sequence_append, METH_VARARGS,
      "append(ids, n_logits, progress): run tokens; Rows of logits of the last n_logits."},
     {"fork", sequence_fork, METH_NOARGS, "A copy that shares what is computed."},
+    {"hidden", sequence_hidden, METH_VARARGS,
+     "hidden(ids, progress): run tokens; Rows of their states behind the last norm."},
     {"ids", sequence_ids, METH_NOARGS, "The tokens."},
     {"n_tokens", sequence_n_tokens, METH_NOARGS, "Number of tokens."},
     {"save", sequence_save, METH_VARARGS, "save(path): with what the cache holds."},

@@ -330,6 +330,11 @@ class Model:
         wanted = n if last is None else _convert.count("last", last, n)
         return as_array(_native.Sequence(self._get_engine()).append(ids, wanted, None))
 
+    def hidden(self, prompt: str | Sequence[int], *, parse_special: bool = False) -> numpy.ndarray:
+        """States of a text's tokens behind the last norm, which the head makes logits of: float32 [n, d_model]."""
+        ids = self._prompt_ids(prompt, parse_special)
+        return as_array(_native.Sequence(self._get_engine()).hidden(ids, None))
+
     def session(self, path: str | os.PathLike | None = None) -> Session:
         """A new empty Session, or one that Session.save() wrote with the same model, kv and processor instructions."""
         saved = () if path is None else (_convert.path(path),)

@@ -33,7 +33,7 @@ def test_a_prompt_of_a_wrong_type(model, prompt):
 
 @pytest.mark.parametrize("ids", [[-1], [8192], [2**31 - 1], [HUGE], [-HUGE], []])
 def test_ids_outside_of_the_vocabulary(model, ids):
-    for use in (model.generate, model.logits, model.session().append):
+    for use in (model.generate, model.logits, model.hidden, model.session().append):
         with pytest.raises(upg.ArgumentError):
             use(ids)
 

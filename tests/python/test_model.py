@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import upg
+from upg import reference
 
 PROMPT = "Once upon a time"
 
@@ -83,6 +84,20 @@ def test_the_last_rows_of_logits(model):
     whole = model.logits(ids)
     assert np.array_equal(model.logits(np.array(ids), last=2), whole[2:])
     assert model.logits(ids, last=0).shape == (0, whole.shape[1])
+
+
+def test_hidden_states_are_what_the_head_makes_logits_of(root):
+    with upg.Model.open(compute="reference") as exact:
+        hidden, logits = exact.hidden(PROMPT), exact.logits(PROMPT)
+    other = reference.Model(root / "models" / "default.upg")
+    assert hidden.shape == (4, other.d_model) and hidden.dtype == np.float32
+    assert np.abs(hidden @ other.matrix("model.embed_tokens", other.d_model).T - logits).max() < 1e-3
+    assert np.abs(hidden - other.hidden(other.tokenizer.encode(PROMPT))).max() < 1e-4
+
+
+def test_the_mean_of_hidden_states_is_the_embedding(model):
+    mean = model.hidden([7] * 300).mean(axis=0)
+    assert np.abs(mean / np.linalg.norm(mean) - model.embed([[7] * 300])[0]).max() < 1e-3
 
 
 def test_what_a_model_is(model, program):
