@@ -35,7 +35,8 @@ static const struct sample {
      "{\"$ref\": \"#/$defs/n\", \"$defs\": {\"n\": {\"type\": \"object\", \"properties\": "
      "{\"value\": {\"type\": \"string\"}, \"next\": {\"anyOf\": [{\"$ref\": \"#/$defs/n\"}, "
      "{\"type\": \"null\"}]}}, \"required\": [\"value\", \"next\"]}}}",
-     "{\"value\": \"first\", \"next\": {\"value\": \"second one\", \"next\": {\"value\": \"third\", "
+     "{\"value\": \"first\", \"next\": {\"value\": \"second one\", \"next\": {\"value\": "
+     "\"third\", "
      "\"next\": null, \"more\": 1}}}"},
     {"pattern and length", UPG_GRAMMAR_JSON_SCHEMA,
      "{\"type\": \"string\", \"pattern\": \"^[A-Za-z]+( [a-z]+)*\\\\.$\", \"minLength\": 20, "

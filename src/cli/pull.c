@@ -13,17 +13,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static upg_status pull_named(const char *name, struct pull_options *options,
+static upg_status pull_named(const char *name, const struct pull_options *options,
                              const struct settings *settings, struct pull_result *result,
                              upg_error *err)
 {
+    struct pull_options shown = *options;
     struct progress progress;
     upg_status status;
 
-    options->progress = progress_update;
-    options->progress_context = &progress;
+    shown.progress = progress_update;
+    shown.progress_context = &progress;
     progress_begin(&progress, name, wants_progress(settings));
-    status = pull_repository(name, options, result, err);
+    status = pull_repository(name, &shown, result, err);
     progress_end(&progress);
     if (status == UPG_OK)
         note("%s: %zu files, %.3f GB, of which %.3f GB were downloaded", name, result->n_files,

@@ -56,8 +56,10 @@ upg_place upg_place_make(struct upg_automaton *a, upg_cell *cells, size_t n)
     while ((id = upg_id_table_next(&a->place_table, hash, &cursor)) != UPG_NO_ID) {
         const struct upg_place_node *place = &a->places[id];
 
-        if (place->n == n_kept && (n_kept == 0 || memcmp(a->place_cells + place->first, cells,
-                                                         n_kept * sizeof *cells) == 0))
+        if (place->n == n_kept &&
+            (n_kept == 0 ||
+             /* cppcheck-suppress nullPointer ; there are cells */
+             memcmp(a->place_cells + place->first, cells, n_kept * sizeof *cells) == 0))
             return id;
     }
     places = upg_grow(a->places, &a->place_capacity, a->n_places + 1, sizeof *places);
