@@ -2,9 +2,10 @@
  *
  *     masks TOKENIZER
  *
- * TOKENIZER is anything that upg_tokenizer_open() opens.  For each grammar a sample text is followed
- * token by token, three times with one grammar: the first time finds out what the vocabulary allows,
- * the others find it there.  Times are microseconds of one upg_constraint_mask(). */
+ * TOKENIZER is anything that upg_tokenizer_open() opens.  For each grammar a sample text is
+ * followed token by token, three times with one grammar: the first time finds out what the
+ * vocabulary allows, the others find it there.  Times are microseconds of one
+ * upg_constraint_mask(). */
 #include "upg/upg.h"
 
 #include <stdint.h>

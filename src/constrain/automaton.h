@@ -1,13 +1,13 @@
 /* automaton.h -- following texts through a grammar, byte by byte.
  *
- * A *cell* is a unit and the cell behind it: a stack of what is still to come, shared between stacks
- * that end alike.  A *place* is a set of cells: all ways in which the text so far can be read.  The
- * unit of a cell in a place is a lexeme's state (UPG_UNIT_KIND_STATE or _NAME), or the end of the
- * text; other units are expanded before they get there.  States, cells and places are kept once, so
- * a place is a number: copying, comparing and going back cost nothing.
+ * A *cell* is a unit and the cell behind it: a stack of what is still to come, shared between
+ * stacks that end alike.  A *place* is a set of cells: all ways in which the text so far can be
+ * read.  The unit of a cell in a place is a lexeme's state (UPG_UNIT_KIND_STATE or _NAME), or
+ * the end of the text; other units are expanded before they get there.  States, cells and places
+ * are kept once, so a place is a number: copying, comparing and going back cost nothing.
  *
- * An automaton only grows.  When it has grown beyond its share, new constraints get a fresh one, and
- * the old one goes with the last constraint that uses it. */
+ * An automaton only grows.  When it has grown beyond its share, new constraints get a fresh one,
+ * and the old one goes with the last constraint that uses it. */
 #ifndef UPG_CONSTRAIN_AUTOMATON_H
 #define UPG_CONSTRAIN_AUTOMATON_H
 

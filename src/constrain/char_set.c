@@ -1,9 +1,9 @@
 /* char_set.c -- ranges of characters become ranges of bytes.
  *
- * A range of numbers that are written with the same number of digits is a union of a few products of
- * digit ranges: those that share the first digit of the lower end, those between, and those that
- * share the first digit of the upper end.  UTF-8 bytes, hexadecimal digits and surrogates all are
- * digits in this sense. */
+ * A range of numbers that are written with the same number of digits is a union of a few
+ * products of digit ranges: those that share the first digit of the lower end, those between,
+ * and those that share the first digit of the upper end.  UTF-8 bytes, hexadecimal digits and
+ * surrogates all are digits in this sense. */
 #include "constrain/char_set.h"
 
 #include "base/utf8.h"

@@ -29,9 +29,9 @@ bool upg_char_set_add_category(struct upg_char_set *set, const char *name, size_
 /* One character of a sorted set in UTF-8. */
 upg_expr upg_char_set_utf8(struct upg_exprs *x, const struct upg_char_set *set);
 
-/* One character of a sorted set inside a JSON string: as it is, by a short escape, or by \u escapes, in
- * pairs where there must be two.  Printable ASCII is never written by \u: nothing sensible does so,
- * and a model that may will. */
+/* One character of a sorted set inside a JSON string: as it is, by a short escape, or by \u
+ * escapes, in pairs where there must be two.  Printable ASCII is never written by \u: nothing
+ * sensible does so, and a model that may will. */
 upg_expr upg_char_set_json(struct upg_exprs *x, const struct upg_char_set *set);
 
 #endif

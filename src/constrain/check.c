@@ -1,8 +1,8 @@
 /* check.c -- what can be said of a grammar before any text.
  *
- * A unit is productive if some text can come of it; expanding leaves out the others, so that no text
- * runs into a dead end.  A rule that begins with itself and then wants more would be expanded without
- * end; such grammars are refused. */
+ * A unit is productive if some text can come of it; expanding leaves out the others, so that no
+ * text runs into a dead end.  A rule that begins with itself and then wants more would be
+ * expanded without end; such grammars are refused. */
 #include "constrain/grammar.h"
 #include "constrain/grow.h"
 #include "constrain/states.h"

@@ -1,9 +1,9 @@
 /* derive.c -- Brzozowski's derivatives: what may follow a byte.
  *
- * Janusz A. Brzozowski, "Derivatives of Regular Expressions", JACM 11 (1964); which bytes need not be
- * told apart after Owens, Reppy, Turon, "Regular-expression derivatives re-examined", JFP 19 (2009),
- * section 4.2.  Recursion is bounded by UPG_EXPR_MAX_DEPTH: chains of concatenations are followed in
- * a loop. */
+ * Janusz A. Brzozowski, "Derivatives of Regular Expressions", JACM 11 (1964); which bytes need
+ * not be told apart after Owens, Reppy, Turon, "Regular-expression derivatives re-examined", JFP
+ * 19 (2009), section 4.2.  Recursion is bounded by UPG_EXPR_MAX_DEPTH: chains of concatenations
+ * are followed in a loop. */
 #include "constrain/expression.h"
 
 #include "constrain/grow.h"

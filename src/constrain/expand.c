@@ -171,7 +171,8 @@ static bool has_free_members(const struct upg_automaton *a, const struct upg_obj
     return false;
 }
 
-/* What may come in an object that has unit.c members, when those before member unit.b are decided. */
+/* What may come in an object that has unit.c members, when those before member unit.b are
+ * decided. */
 static void expand_object(struct upg_automaton *a, struct upg_unit_node unit, upg_cell next)
 {
     const struct upg_object *object = &a->grammar->objects[unit.a];

@@ -320,7 +320,7 @@ static upg_expr finish_list(struct upg_exprs *x, enum upg_expr_kind kind, size_t
         node.flags |= UPG_EXPR_NULLABLE;
     if (n == 1) {
         e = x->scratch[base];
-    } else { /* the copy of the list may move scratch only when it grows, which interning does not */
+    } else { /* interning leaves scratch where it is */
         e = intern_list(x, node, x->scratch + base, n);
     }
     x->n_scratch = base;
@@ -392,9 +392,9 @@ static int compare_counted(const void *p, const void *q)
     return a->max < b->max ? -1 : a->max > b->max;
 }
 
-/* Replace neighbours of list[n], which is sorted, by one where their counts meet: a{2}b | a{3,5}b is
- * a{2,5}b.  Otherwise a repetition that may begin anywhere would have an operand for each beginning.
- * Pushes what is left. */
+/* Replace neighbours of list[n], which is sorted, by one where their counts meet: a{2}b |
+ * a{3,5}b is a{2,5}b.  Otherwise a repetition that may begin anywhere would have an operand for
+ * each beginning. Pushes what is left. */
 static void push_merged(struct upg_exprs *x, const struct counted *list, size_t n)
 {
     for (size_t i = 0; i < n;) {

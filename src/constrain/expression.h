@@ -1,9 +1,10 @@
 /* expression.h -- regular languages of bytes, as expressions that are kept once.
  *
  * Besides concatenation, union and repetition there are intersection and complement, and counted
- * repetitions are not written out: Brzozowski's derivatives (1964) work on all of these as they are.
- * Constructors simplify (union and intersection are sets: associative, commutative, idempotent),
- * so an expression has finitely many derivatives, and equal numbers mean equal languages.
+ * repetitions are not written out: Brzozowski's derivatives (1964) work on all of these as they
+ * are. Constructors simplify (union and intersection are sets: associative, commutative,
+ * idempotent), so an expression has finitely many derivatives, and equal numbers mean equal
+ * languages.
  *
  * Errors stick: when memory or the limit is used up, constructors give UPG_EXPR_NONE and `failed`
  * says why; whoever builds checks it once at the end. */
@@ -99,9 +100,10 @@ upg_expr upg_expr_optional(struct upg_exprs *x, upg_expr a);
 /* min to max times a; max UPG_EXPR_UNBOUNDED: no end. */
 upg_expr upg_expr_repeat(struct upg_exprs *x, upg_expr a, uint32_t min, uint32_t max);
 
-/* What may be written behind decimal digits so that the number is a multiple of a / 10^n_places, where
- * modulus is a (1 .. UPG_EXPR_MAX_MODULUS) and the digits so far leave this remainder.
- *   places  in front of the point n_places (0 .. UPG_EXPR_MAX_PLACES); behind it the digits that are
+/* What may be written behind decimal digits so that the number is a multiple of a / 10^n_places,
+ * where modulus is a (1 .. UPG_EXPR_MAX_MODULUS) and the digits so far leave this remainder.
+ *   places  in front of the point n_places (0 .. UPG_EXPR_MAX_PLACES); behind it the digits that
+ * are
  *           left of these, and UPG_EXPR_BEHIND_POINT: zeros may follow them */
 enum { UPG_EXPR_MAX_PLACES = 15, UPG_EXPR_BEHIND_POINT = 16 };
 upg_expr upg_expr_remainder(struct upg_exprs *x, uint32_t modulus, uint32_t remainder,
@@ -131,8 +133,8 @@ static inline void upg_byte_set_add(struct upg_byte_set *set, unsigned first, un
 /* derive.c: what may follow byte. */
 upg_expr upg_expr_derive(struct upg_exprs *x, upg_expr e, unsigned byte);
 
-/* derive.c: bytes with equal labels have equal derivatives.  Returns the number of labels, 1 .. 256;
- * examples[label] is one byte of each. */
+/* derive.c: bytes with equal labels have equal derivatives.  Returns the number of labels, 1 ..
+ * 256; examples[label] is one byte of each. */
 size_t upg_expr_partition(struct upg_exprs *x, upg_expr e, uint8_t labels[256],
                           uint8_t examples[256]);
 

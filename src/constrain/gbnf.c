@@ -4,11 +4,11 @@
  *     pair  ::= [a-z]+ ":" ("x" | "y"){2,4}
  *
  * Literals and classes have the escapes \n \r \t \\ \" \[ \] \xHH \uHHHH \UHHHHHHHH, a dot is any
- * character, and <[123]> or <|name|> is a control token by its id or text.  A rule ends with its line,
- * unless the line ends with ::= or |, or inside parentheses.
+ * character, and <[123]> or <|name|> is a control token by its id or text.  A rule ends with its
+ * line, unless the line ends with ::= or |, or inside parentheses.
  *
- * Rules are built into each other as long as they are not recursive: what is regular then becomes one
- * expression. */
+ * Rules are built into each other as long as they are not recursive: what is regular then
+ * becomes one expression. */
 #include "base/utf8.h"
 #include "constrain/char_set.h"
 #include "constrain/grammar.h"

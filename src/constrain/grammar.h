@@ -1,7 +1,7 @@
 /* grammar.h -- a compiled grammar, before any text.
  *
- * It does not change.  What following texts adds to it (states, stacks, masks) lives in automata that
- * are made from it; see automaton.h. */
+ * It does not change.  What following texts adds to it (states, stacks, masks) lives in automata
+ * that are made from it; see automaton.h. */
 #ifndef UPG_CONSTRAIN_GRAMMAR_H
 #define UPG_CONSTRAIN_GRAMMAR_H
 
@@ -56,7 +56,7 @@ struct upg_json_marks {
     upg_expr quote[2]; /* the quote before a free name: [0] first in the object, [1] later */
     upg_expr colon;    /* with its space */
     upg_expr end[2];   /* space and } ] */
-    upg_expr barrier;  /* matches no token: see automaton.c */
+    upg_expr barrier;  /* matches no token: see expand.c */
 };
 
 struct upg_automaton;

@@ -1,9 +1,9 @@
 /* life.c -- is there any text in an expression?
  *
- * Constructors remove the empty language wherever they see it, so without intersection and complement
- * every expression but UPG_EXPR_NONE has a text.  With them, derivatives are searched in breadth, so
- * that the shortest text is found, or an expression of which it is known already.  What is found
- * holds for all expressions on the way there. */
+ * Constructors remove the empty language wherever they see it, so without intersection and
+ * complement every expression but UPG_EXPR_NONE has a text.  With them, derivatives are searched
+ * in breadth, so that the shortest text is found, or an expression of which it is known already.
+ *  What is found holds for all expressions on the way there. */
 #include "constrain/grow.h"
 #include "constrain/states.h"
 
@@ -62,8 +62,8 @@ static bool meet(struct upg_states *s, struct search *search, upg_expr e, size_t
     return true;
 }
 
-/* Follow bytes until something with a text is met; *end is the last expression on the way.  false if
- * there is nothing, or on failure. */
+/* Follow bytes until something with a text is met; *end is the last expression on the way. 
+ * false if there is nothing, or on failure. */
 static bool search_text(struct upg_states *s, struct search *search, upg_expr e, size_t *end)
 {
     meet(s, search, e, 0);

@@ -1,10 +1,10 @@
 /* mask.c -- which tokens may come next.
  *
- * The tokens that stay inside a lexeme depend on its state alone.  They are found by one walk through
- * the tree of tokens and kept: this is the *head* of the state.  The walk also notes the *edges*: the
- * nodes that come when the lexeme may be complete, so that the rest of their tokens belongs to what
- * is behind it.  These few are walked anew for each place.  So a mask is the union of the heads of
- * its cells and of what the edges allow.
+ * The tokens that stay inside a lexeme depend on its state alone.  They are found by one walk
+ * through the tree of tokens and kept: this is the *head* of the state.  The walk also notes the
+ * *edges*: the nodes that come when the lexeme may be complete, so that the rest of their tokens
+ * belongs to what is behind it.  These few are walked anew for each place.  So a mask is the
+ * union of the heads of its cells and of what the edges allow.
  *
  * Inside a free member's name the lexeme is "the names of this class but the used ones", which is
  * new with each name.  Its tokens are those of the class without the few that differ, and those are
@@ -195,8 +195,8 @@ static upg_expr widen_list(struct upg_automaton *a, struct upg_expr_node node, u
 }
 
 /* The same expression for the next `reach` bytes: a count beyond them is no limit, so the thousands
- * of states of a long counted text share a few heads.  Each repetition takes at least a byte, and so
- * do most parts of a chain: what is further down it may stay as it is. */
+ * of states of a long counted text share a few heads.  Each repetition takes at least a byte,
+ * and so do most parts of a chain: what is further down it may stay as it is. */
 static upg_expr widen(struct upg_automaton *a, upg_expr e, uint32_t reach)
 {
     struct upg_exprs *x = &a->states.exprs;
@@ -335,7 +335,8 @@ static void add_edges_of(struct upg_automaton *a, const struct upg_head *head, u
     }
 }
 
-/* Without its complements: "the names of the class" of "the names of the class but the used ones". */
+/* Without its complements: "the names of the class" of "the names of the class but the used
+ * ones". */
 static upg_expr class_of(struct upg_automaton *a, upg_expr e)
 {
     const struct upg_expr_node node = a->states.exprs.nodes[e];

@@ -80,7 +80,7 @@ static upg_expr make_choice(struct maker *m, uint32_t index, upg_expr rest, bool
 
 static upg_expr make_start(struct maker *m, upg_expr rest, bool at_start)
 {
-    if (m->in_json) { /* something follows the opening quote: that is how it differs from the other */
+    if (m->in_json) { /* something follows the opening quote, unlike the closing one */
         if (upg_expr_is_nullable(m->x, rest))
             rest = upg_expr_and2(
                 m->x, rest,
@@ -127,8 +127,8 @@ static upg_expr make(struct maker *m, uint32_t index, upg_expr rest, bool at_sta
     return rest;
 }
 
-/* Is the pattern one sequence ^ ... $ without other anchors and look-ahead?  A choice or sequence of
- * one is looked into. */
+/* Is the pattern one sequence ^ ... $ without other anchors and look-ahead?  A choice or
+ * sequence of one is looked into. */
 static bool is_anchored(const struct upg_pattern_tree *tree)
 {
     uint32_t index = tree->root, last = UPG_NO_ID;

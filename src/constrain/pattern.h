@@ -13,8 +13,8 @@ upg_status upg_pattern_whole(struct upg_exprs *x, const char *where, const char 
                              upg_expr *e, upg_error *err);
 
 /* JSON strings, in all spellings and with both quotes, in which the pattern matches somewhere.  The
- * expression is to be intersected with that of any string, unless *is_exact: then it has nothing but
- * strings already. */
+ * expression is to be intersected with that of any string, unless *is_exact: then it has nothing
+ * but strings already. */
 upg_status upg_pattern_search(struct upg_exprs *x, const char *where, const char *text, size_t n,
                               upg_expr *e, bool *is_exact, upg_error *err);
 

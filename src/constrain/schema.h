@@ -1,10 +1,11 @@
 /* schema.h -- compiling JSON Schemas (draft 2020-12, and what older drafts say differently).
  *
- * A *goal* is a set of elements that a value must satisfy all at once; an *element* is a schema of the
- * document under one aspect.  Goals are kept once, so recursion in the document is recursion between
- * goals; each is a rule of the grammar.  To build a goal, its schemas are flattened: $ref and allOf
- * add elements, anyOf and its kin become choices between goals with one element more.  When no
- * choice is left, the keywords of all elements together say what each type of value may be.
+ * A *goal* is a set of elements that a value must satisfy all at once; an *element* is a schema
+ * of the document under one aspect.  Goals are kept once, so recursion in the document is
+ * recursion between goals; each is a rule of the grammar.  To build a goal, its schemas are
+ * flattened: $ref and allOf add elements, anyOf and its kin become choices between goals with
+ * one element more.  When no choice is left, the keywords of all elements together say what each
+ * type of value may be.
  *
  * Errors: the first one stays in ctx->status; functions that build give UPG_UNIT_NOTHING and
  * UPG_EXPR_NONE then. */
@@ -145,8 +146,8 @@ const json_t *upg_schema_not_alternatives(struct upg_schema_context *ctx,
 /* schema_literal.c: enum and const. */
 bool upg_schema_has_literals(const json_t *schema);
 bool upg_schema_literals_are_scalar(const json_t *schema);
-/* Literals of these types that all elements allow, as one expression; *found tells whether any element
- * has literals at all. */
+/* Literals of these types that all elements allow, as one expression; *found tells whether any
+ * element has literals at all. */
 upg_expr upg_schema_literals(struct upg_schema_context *ctx, const struct upg_facts *facts,
                              unsigned type, bool *found);
 /* A schema of its own that says the same as a const of an object or array. */
@@ -164,8 +165,9 @@ upg_expr upg_schema_without_nots(struct upg_schema_context *ctx, const struct up
 bool upg_schema_nots_exclude(struct upg_schema_context *ctx, const struct upg_facts *facts,
                              unsigned type);
 
-/* schema_number.c: any JSON number in plain decimal notation that the literal equals. */
+/* schema_number.c: is the literal within the limits of the schema? */
 bool upg_schema_number_fits(const json_t *schema, const json_t *number);
+/* schema_number.c: the literal as it is written, or in all spellings in plain digits. */
 upg_expr upg_number_text(struct upg_schema_context *ctx, const json_t *number, bool all_spellings);
 
 /* schema_string.c: any string of min to max characters, with its quotes. */

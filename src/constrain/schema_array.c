@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-/* The items of one schema in both of their spellings: prefixItems and items, or (up to 2019-09) items
- * and additionalItems. */
+/* The items of one schema in both of their spellings: prefixItems and items, or (up to 2019-09)
+ * items and additionalItems. */
 static const json_t *prefix_of(const json_t *schema)
 {
     const json_t *items = json_object_get(schema, "items");

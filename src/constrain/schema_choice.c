@@ -106,7 +106,8 @@ static bool is_required(const json_t *schema, const char *name)
 static bool are_apart(struct upg_schema_context *ctx, const json_t *p, const json_t *q,
                       const char *path, unsigned depth);
 
-/* A member that one must have and the other must not, or that both must have with different values. */
+/* A member that one must have and the other must not, or that both must have with different
+ * values. */
 static bool members_are_apart(struct upg_schema_context *ctx, const json_t *p, const json_t *q,
                               const char *path, unsigned depth)
 {

@@ -1,8 +1,8 @@
 /* schema_format.c -- the formats of JSON Schema (draft 2020-12, section 7.3) as patterns.
  *
- * A pattern may be narrower than its document, never wider: what is generated has the format.  Dates
- * are dates that exist, leap years included; e-mail addresses are dot-atoms at host names; leap
- * seconds and the year 0000 are left out. */
+ * A pattern may be narrower than its document, never wider: what is generated has the format. 
+ * Dates are dates that exist, leap years included; e-mail addresses are dot-atoms at host names;
+ * leap seconds and the year 0000 are left out. */
 #include "constrain/schema.h"
 
 #include <string.h>

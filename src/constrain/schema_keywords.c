@@ -1,7 +1,7 @@
 /* schema_keywords.c -- every keyword that a schema may have, and what its value must be.
  *
- * A keyword that is not in the table is refused: it may be a typing error, and a constraint that was
- * overlooked would not be kept.  Names that begin with "x-" are annotations of others. */
+ * A keyword that is not in the table is refused: it may be a typing error, and a constraint that
+ * was overlooked would not be kept.  Names that begin with "x-" are annotations of others. */
 #include "constrain/schema.h"
 
 #include <math.h>

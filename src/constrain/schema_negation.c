@@ -1,9 +1,9 @@
 /* schema_negation.c -- not, and what oneOf and if exclude.
  *
  * Of strings, numbers, booleans and null the excluded values are an expression, and complements are
- * exact.  For objects and arrays three cases can be told: the negated schema allows none of them, or
- * all, or speaks only of single members; the last becomes a choice of what is missing or different.
- * Everything else is refused. */
+ * exact.  For objects and arrays three cases can be told: the negated schema allows none of
+ * them, or all, or speaks only of single members; the last becomes a choice of what is missing
+ * or different. Everything else is refused. */
 #include "constrain/schema.h"
 
 #include <string.h>

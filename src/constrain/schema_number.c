@@ -1,8 +1,9 @@
 /* schema_number.c -- numbers as decimal texts.
  *
- * Without limits a number is written as JSON has it.  With minimum, maximum, multipleOf or exclusions
- * it is written in plain decimal digits, without an exponent, so that comparing values is comparing
- * digits, and 0 is not written as -0.  Integers have neither fraction nor exponent.
+ * Without limits a number is written as JSON has it.  With minimum, maximum, multipleOf or
+ * exclusions it is written in plain decimal digits, without an exponent, so that comparing
+ * values is comparing digits, and 0 is not written as -0.  Integers have neither fraction nor
+ * exponent.
  *
  * A limit is taken as the shortest decimal number that reads as the schema's double. */
 #include "constrain/schema.h"
@@ -14,8 +15,8 @@
 
 enum { MAX_DIGITS = 340 };
 
-/* |value| in plain digits: whole without leading zeros ("0" if there is none), part without trailing
- * ones ("" if there is none). */
+/* |value| in plain digits: whole without leading zeros ("0" if there is none), part without
+ * trailing ones ("" if there is none). */
 struct decimal {
     bool is_negative;
     char whole[MAX_DIGITS], part[MAX_DIGITS];
@@ -99,7 +100,8 @@ static upg_expr any_part(struct upg_exprs *x)
         x, upg_expr_concat(x, upg_expr_text(x, ".", 1), digits(x, 1, UPG_EXPR_UNBOUNDED)));
 }
 
-/* Whole numbers beyond `whole` in the direction: with the same number of digits, or more or fewer. */
+/* Whole numbers beyond `whole` in the direction: with the same number of digits, or more or
+ * fewer. */
 static upg_expr whole_beyond(struct upg_exprs *x, const char *whole, bool greater)
 {
     const uint32_t n = (uint32_t)strlen(whole);

@@ -169,8 +169,8 @@ static bool has_pattern(const struct object_builder *b, const json_t *schema, si
                            b->patterns[pattern].text) != NULL;
 }
 
-/* What one schema says of a member: by its declaration (may be NULL), by the patterns whose bits are
- * set, or by additionalProperties. */
+/* What one schema says of a member: by its declaration (may be NULL), by the patterns whose bits
+ * are set, or by additionalProperties. */
 static void add_member_elements(struct object_builder *b, struct upg_element element,
                                 const json_t *declared, const char *name, unsigned pattern_bits,
                                 struct upg_element_list *list)
@@ -296,7 +296,8 @@ static void make_classes(struct object_builder *b, struct upg_object *object)
     object->n_classes = n;
 }
 
-/* Has it finitely many texts?  A repetition without end, or what a complement leaves, may have more. */
+/* Has it finitely many texts?  A repetition without end, or what a complement leaves, may have
+ * more. */
 static bool is_finite(const struct upg_exprs *x, upg_expr e)
 {
     for (;;) {

@@ -1,9 +1,9 @@
 /* units.h -- what a grammar is made of.
  *
- * A unit is a part of a text: a lexeme (a regular expression that is not looked into), a sequence, a
- * choice, a counted repetition, a rule's body by its number (so grammars may be recursive), or what
- * is left of a JSON object or array.  Units are kept once and never change.  Counters are fields:
- * what is left of a repetition is another unit, made when it is reached. */
+ * A unit is a part of a text: a lexeme (a regular expression that is not looked into), a
+ * sequence, a choice, a counted repetition, a rule's body by its number (so grammars may be
+ * recursive), or what is left of a JSON object or array.  Units are kept once and never change. 
+ * Counters are fields: what is left of a repetition is another unit, made when it is reached. */
 #ifndef UPG_CONSTRAIN_UNITS_H
 #define UPG_CONSTRAIN_UNITS_H
 
@@ -28,10 +28,11 @@ enum upg_unit_kind {
     UPG_UNIT_KIND_RULE,     /* the body of rule a */
     UPG_UNIT_KIND_OBJECT,   /* what is left of object a: from member b on, c members are there,
                                the names of free members in expression d are used */
-    UPG_UNIT_KIND_VALUE, /* behind the name of a free member of class b of object a; c, d as above */
-    UPG_UNIT_KIND_ARRAY, /* what is left of array a when it has b items, c of them found */
-    UPG_UNIT_KIND_STATE, /* inside a lexeme: state a */
-    UPG_UNIT_KIND_NAME   /* inside a free member's name: state a, text b */
+    UPG_UNIT_KIND_VALUE,    /* behind the name of a free member of class b of object a; c, d as in
+                            OBJECT */
+    UPG_UNIT_KIND_ARRAY,    /* what is left of array a when it has b items, c of them found */
+    UPG_UNIT_KIND_STATE,    /* inside a lexeme: state a */
+    UPG_UNIT_KIND_NAME      /* inside a free member's name: state a, text b */
 };
 
 struct upg_unit_node {

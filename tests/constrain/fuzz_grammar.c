@@ -1,7 +1,7 @@
 /* fuzz_grammar.c -- any bytes as a schema, a pattern or a grammar, followed for a while.
  *
- * The first byte chooses the kind.  Whatever compiles has a text: random allowed tokens never lead to
- * an empty mask, and what a mask allows is accepted. */
+ * The first byte chooses the kind.  Whatever compiles has a text: random allowed tokens never
+ * lead to an empty mask, and what a mask allows is accepted. */
 #include "base/random.h"
 #include "text/text.h"
 
