@@ -71,7 +71,7 @@ static upg_status choose(struct gpu_device *gpu, const char *device, upg_error *
     VkResult result;
     int best = 0;
 
-    if (strncmp(device, "gpu", 3) || (device[3] && !has_number))
+    if (strncmp(device, "gpu", 3) != 0 || (device[3] && !has_number))
         return upg_fail(err, UPG_ERR_ARGUMENT, "device: '%s' is neither cpu, auto, gpu nor gpu:N",
                         device);
     result = gpu->vk.vkEnumeratePhysicalDevices(gpu->vk.instance, &n, list);

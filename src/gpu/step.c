@@ -151,7 +151,7 @@ static void record_time(const struct gpu_step *step, VkCommandBuffer buffer, siz
 static upg_status record(struct gpu_step *step, struct gpu_recording *recording, upg_error *err)
 {
     const struct gpu_device *gpu = step->programs->gpu;
-    const VkCommandBuffer buffer = recording->buffer;
+    VkCommandBuffer buffer = recording->buffer;
     const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VkResult result = gpu->vk.vkBeginCommandBuffer(buffer, &begin);
     upg_status status = UPG_OK;

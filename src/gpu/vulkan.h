@@ -10,35 +10,27 @@
 #include <vulkan/vulkan.h>
 
 /* Functions of the loader, of an instance, and of a device; each list is one moment of finding. */
+/* clang-format off */
 #define VULKAN_LOADER_FUNCTIONS(X)                                                                 \
-    X(vkCreateInstance) X(vkEnumerateInstanceVersion) X(vkEnumerateInstanceExtensionProperties)
+    X(vkCreateInstance) X(vkEnumerateInstanceExtensionProperties)
 #define VULKAN_INSTANCE_FUNCTIONS(X)                                                               \
-    X(vkDestroyInstance)                                                                           \
-    X(vkEnumeratePhysicalDevices)                                                                  \
-    X(vkGetPhysicalDeviceProperties2)                                                              \
-    X(vkGetPhysicalDeviceFeatures2)                                                                \
-    X(vkGetPhysicalDeviceMemoryProperties2)                                                        \
-    X(vkGetPhysicalDeviceQueueFamilyProperties)                                                    \
-    X(vkEnumerateDeviceExtensionProperties) X(vkCreateDevice) X(vkGetDeviceProcAddr)
+    X(vkDestroyInstance) X(vkEnumeratePhysicalDevices) X(vkGetPhysicalDeviceProperties2)           \
+    X(vkGetPhysicalDeviceFeatures2) X(vkGetPhysicalDeviceMemoryProperties2)                        \
+    X(vkGetPhysicalDeviceQueueFamilyProperties) X(vkEnumerateDeviceExtensionProperties)            \
+    X(vkCreateDevice) X(vkGetDeviceProcAddr)
 #define VULKAN_DEVICE_FUNCTIONS(X)                                                                 \
-    X(vkDestroyDevice)                                                                             \
-    X(vkGetDeviceQueue)                                                                            \
-    X(vkDeviceWaitIdle)                                                                            \
-    X(vkQueueSubmit)                                                                               \
-    X(vkCreateBuffer)                                                                              \
-    X(vkDestroyBuffer)                                                                             \
-    X(vkGetBufferMemoryRequirements)                                                               \
-    X(vkAllocateMemory) X(vkFreeMemory) X(vkBindBufferMemory) X(vkMapMemory)                       \
-        X(vkCreateShaderModule) X(vkDestroyShaderModule) X(vkCreateComputePipelines)               \
-            X(vkDestroyPipeline) X(vkCreateDescriptorSetLayout) X(vkDestroyDescriptorSetLayout)    \
-                X(vkCreatePipelineLayout) X(vkDestroyPipelineLayout) X(vkCreateCommandPool)        \
-                    X(vkDestroyCommandPool) X(vkAllocateCommandBuffers) X(vkBeginCommandBuffer)    \
-                        X(vkEndCommandBuffer) X(vkCmdBindPipeline) X(vkCmdPushConstants)           \
-                            X(vkCmdPushDescriptorSetKHR) X(vkCmdDispatch) X(vkCmdPipelineBarrier)  \
-                                X(vkCmdCopyBuffer) X(vkCmdResetQueryPool) X(vkCmdWriteTimestamp)   \
-                                    X(vkCreateQueryPool) X(vkDestroyQueryPool)                     \
-                                        X(vkGetQueryPoolResults) X(vkCreateFence)                  \
-                                            X(vkDestroyFence) X(vkResetFences) X(vkWaitForFences)
+    X(vkDestroyDevice) X(vkGetDeviceQueue) X(vkQueueSubmit) X(vkCreateBuffer) X(vkDestroyBuffer)   \
+    X(vkGetBufferMemoryRequirements) X(vkAllocateMemory) X(vkFreeMemory) X(vkBindBufferMemory)     \
+    X(vkMapMemory) X(vkCreateShaderModule) X(vkDestroyShaderModule) X(vkCreateComputePipelines)    \
+    X(vkDestroyPipeline) X(vkCreateDescriptorSetLayout) X(vkDestroyDescriptorSetLayout)            \
+    X(vkCreatePipelineLayout) X(vkDestroyPipelineLayout) X(vkCreateCommandPool)                    \
+    X(vkDestroyCommandPool) X(vkAllocateCommandBuffers) X(vkBeginCommandBuffer)                    \
+    X(vkEndCommandBuffer) X(vkCmdBindPipeline) X(vkCmdPushConstants)                               \
+    X(vkCmdPushDescriptorSetKHR) X(vkCmdDispatch) X(vkCmdPipelineBarrier) X(vkCmdCopyBuffer)       \
+    X(vkCmdResetQueryPool) X(vkCmdWriteTimestamp) X(vkCreateQueryPool) X(vkDestroyQueryPool)       \
+    X(vkGetQueryPoolResults) X(vkCreateFence) X(vkDestroyFence) X(vkResetFences)                   \
+    X(vkWaitForFences)
+/* clang-format on */
 
 struct vulkan {
     void *library; /* of dlopen() */

@@ -64,7 +64,8 @@ static void close_fixture(struct fixture *f)
 static void multiply_on_gpu(struct fixture *f, struct upg_activation rows, float *y,
                             size_t n_tokens)
 {
-    const struct upg_kv_list list = {.n_blocks = 0};
+    uint32_t block = 0;
+    const struct upg_kv_list list = {.blocks = &block, .n_blocks = 1};
     const struct upg_rope rope = {.n_pairs = 2};
     const float angles[2 * MAX_TOKENS] = {0};
     const struct upg_activation out = {.rows = y, .stride = f->layer.qkv.n_rows};
