@@ -430,8 +430,8 @@ static void merge_counted(struct upg_exprs *x, size_t base)
     }
     n = 0;
     for (size_t i = base; i < x->n_scratch; i++)
-        if (read_counted(x, x->scratch[i], &list[n]))
-            n++;
+        if (read_counted(x, x->scratch[i], &one))
+            list[n++] = one;
         else
             x->scratch[n_kept++] = x->scratch[i];
     x->n_scratch = n_kept;
