@@ -415,6 +415,7 @@ upg_status upg_compress(const char *source, const char *destination,
                                                               : by_effort(&c, 0, 60, 300);
         c.layers.n_windows = n_calibration_windows(&c);
         c.layers.window = WINDOW;
+        c.layers.fit = !giant;
         status = make_outline(&c, err);
     }
     if (status == UPG_OK)

@@ -127,10 +127,10 @@ static void restore_upper(float *h, size_t n)
             h[i * n + j] = h[j * n + i];
 }
 
-upg_status upg_factorise(struct upg_pool *pool, float *h, size_t n, size_t block, double damping,
-                         double *used_damping, upg_error *err)
+/* h + damping = U U^T in place. */
+static upg_status factorise_damped(struct upg_pool *pool, float *h, size_t n, double damping,
+                                   double *used_damping, upg_error *err)
 {
-    struct normalise blocks = {h, n, block};
     float *diagonal = malloc(n * sizeof *diagonal);
     double mean = 0.0, floor;
 
@@ -153,6 +153,48 @@ upg_status upg_factorise(struct upg_pool *pool, float *h, size_t n, size_t block
     }
     *used_damping = damping;
     free(diagonal);
-    upg_pool_run(pool, normalise_blocks, &blocks);
     return UPG_OK;
+}
+
+upg_status upg_factorise(struct upg_pool *pool, float *h, size_t n, size_t block, double damping,
+                         double *used_damping, upg_error *err)
+{
+    struct normalise blocks = {h, n, block};
+    const upg_status status = factorise_damped(pool, h, n, damping, used_damping, err);
+
+    if (status == UPG_OK)
+        upg_pool_run(pool, normalise_blocks, &blocks);
+    return status;
+}
+
+struct solve {
+    const float *u;
+    float *rows;
+    size_t n, n_rows;
+};
+
+/* rows := rows U^-T U^-1, in fixed strips. */
+static void solve_rows(void *context, size_t thread, size_t n_threads)
+{
+    const struct solve *s = context;
+
+    for (size_t i = thread * PANEL; i < s->n_rows; i += n_threads * PANEL) {
+        const size_t rows = s->n_rows - i < PANEL ? s->n_rows - i : PANEL;
+        const enum CBLAS_TRANSPOSE sides[] = {CblasTrans, CblasNoTrans};
+        for (size_t side = 0; side < 2; side++)
+            cblas_strsm(CblasRowMajor, CblasRight, CblasUpper, sides[side], CblasNonUnit, (int)rows,
+                        (int)s->n, 1.0f, s->u, (int)s->n, s->rows + i * s->n, (int)s->n);
+    }
+}
+
+upg_status upg_solve_rows(struct upg_pool *pool, float *h, size_t n, double damping, float *rows,
+                          size_t n_rows, upg_error *err)
+{
+    struct solve solve = {h, rows, n, n_rows};
+    double used;
+    const upg_status status = factorise_damped(pool, h, n, damping, &used, err);
+
+    if (status == UPG_OK)
+        upg_pool_run(pool, solve_rows, &solve);
+    return status;
 }

@@ -19,4 +19,9 @@
 upg_status upg_factorise(struct upg_pool *pool, float *h, size_t n, size_t block, double damping,
                          double *used_damping, upg_error *err);
 
+/* Solve for n_rows rows: rows[n_rows, n] := rows (h + damping)^-1, with h[n, n] symmetric and damped
+ * as above; h is destroyed.  The same bits for any number of threads. */
+upg_status upg_solve_rows(struct upg_pool *pool, float *h, size_t n, double damping, float *rows,
+                          size_t n_rows, upg_error *err);
+
 #endif

@@ -116,3 +116,12 @@ void upg_gemm_gram(struct upg_pool *pool, float *h, const float *x, size_t m, si
     upg_pool_run(pool, multiply_tiles, &p);
     upg_pool_run(pool, mirror_rows, &mirror);
 }
+
+void upg_gemm_cross(struct upg_pool *pool, float *c, const float *a, const float *b, size_t m,
+                    size_t k1, size_t k2)
+{
+    struct product p = {
+        .y = c, .a = {a, k1, true}, .b = {b, k2, true}, .m = k1, .n = k2, .k = m, .add = true};
+
+    upg_pool_run(pool, multiply_tiles, &p);
+}

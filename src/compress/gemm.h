@@ -25,4 +25,8 @@ void upg_gemm_dyw(struct upg_pool *pool, float *dx, const float *dy, const float
 /* h[k, k] += x[m, k]^T x[m, k]   (both triangles; float32 sums, added in the order of calls) */
 void upg_gemm_gram(struct upg_pool *pool, float *h, const float *x, size_t m, size_t k);
 
+/* c[k1, k2] += a[m, k1]^T b[m, k2]   (summed likewise) */
+void upg_gemm_cross(struct upg_pool *pool, float *c, const float *a, const float *b, size_t m,
+                    size_t k1, size_t k2);
+
 #endif

@@ -2,7 +2,9 @@
 #include "compress/layers.h"
 
 #include "base/size.h"
+#include "compress/fit.h"
 #include "compress/gemm.h"
+#include "compress/sensitivity.h"
 #include "model/slots.h"
 
 #include <stdlib.h>
@@ -25,7 +27,12 @@ struct walk {
     struct upg_dense_weights weights;
     float *x, *heads, *y; /* [T, d_model], [T, n_heads head_dim], [T, d_model] of all windows */
     float *act;           /* [T, d_ff] */
-    float *hessian;       /* [n, n] for the widest map input */
+    struct originals {    /* the same without compression; only if layers->fit */
+        float *x, *next_x, *heads, *y, *act;
+        float *normed; /* [batch tokens, d_model] */
+    } original;
+    struct upg_fit fit;
+    float *hessian; /* [n, n] for the widest map input */
     struct upg_arena arena;
 };
 
@@ -128,68 +135,129 @@ static void end_hessian(struct walk *w, size_t n)
         w->hessian[i] *= scale;
 }
 
-static upg_status encode_layer(struct walk *w, size_t layer, upg_error *err)
+/* What a map takes in, and what it gives out. */
+static size_t map_inputs(const struct upg_config *config, enum upg_map_kind kind)
+{
+    return kind == UPG_MAP_O      ? config->n_heads * config->head_dim
+           : kind == UPG_MAP_DOWN ? config->d_ff
+                                  : config->d_model;
+}
+
+/* Run a batch up to the inputs of a map; returns them, [batch tokens, map_inputs()]. */
+static const float *run_to(struct walk *w, enum upg_map_kind kind, size_t first_window)
 {
     const struct upg_config *config = &w->model->config;
-    const size_t slot = 1 + 4 * layer, d = config->d_model, window = w->layers->window;
-    const size_t n_heads_dim = config->n_heads * config->head_dim;
+    const float *x = w->x + first_window * w->layers->window * config->d_model;
+
+    enter_batch(w, first_window);
+    switch (kind) {
+    case UPG_MAP_QKV: upg_dense_enter_attention(&w->pass, &w->weights, x); return w->pass.h1;
+    case UPG_MAP_O:
+        upg_dense_enter_attention(&w->pass, &w->weights, x);
+        upg_dense_attend(&w->pass, &w->weights);
+        return w->pass.heads;
+    case UPG_MAP_GATE_UP: upg_dense_enter_mlp(&w->pass, &w->weights, x); return w->pass.h2;
+    default:
+        upg_dense_norm(w->pool, w->pass.h2, w->pass.y, w->weights.mlp_norm,
+                       w->pass.n_windows * w->layers->window, config->d_model, config->norm_eps);
+        upg_dense_gate(&w->pass, &w->weights);
+        return w->pass.act;
+    }
+}
+
+/* The same rows in the original model, for the batch that run_to() ran. */
+static const float *original_rows(struct walk *w, enum upg_map_kind kind, size_t first_window)
+{
+    const struct upg_config *config = &w->model->config;
+    const size_t d = config->d_model, token = first_window * w->layers->window;
+    const size_t n = w->pass.n_windows * w->layers->window;
+    float *normed = w->original.normed;
+
+    switch (kind) {
+    case UPG_MAP_QKV:
+        upg_dense_norm(w->pool, normed, w->original.x + token * d, w->weights.attention_norm, n, d,
+                       config->norm_eps);
+        return normed;
+    case UPG_MAP_O: return w->original.heads + token * config->n_heads * config->head_dim;
+    case UPG_MAP_GATE_UP:
+        upg_dense_norm(w->pool, normed, w->original.y + token * d, w->weights.mlp_norm, n, d,
+                       config->norm_eps);
+        return normed;
+    default: return w->original.act + token * config->d_ff;
+    }
+}
+
+/* The layer as it was, for all windows. */
+static void run_original(struct walk *w)
+{
+    const struct upg_config *config = &w->model->config;
+    const size_t window = w->layers->window, d = config->d_model;
+    float *x = w->original.x;
+
+    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+        const size_t token = i * window;
+        enter_batch(w, i);
+        w->pass.heads = w->original.heads + token * config->n_heads * config->head_dim;
+        w->pass.y = w->original.y + token * d;
+        w->pass.act = w->original.act + token * config->d_ff;
+        upg_dense_forward(&w->pass, &w->weights, x + token * d, w->original.next_x + token * d);
+    }
+}
+
+static upg_status encode_layer_map(struct walk *w, size_t layer, enum upg_map_kind kind, float *map,
+                                   upg_error *err)
+{
+    const size_t n = map_inputs(&w->model->config, kind);
+    const size_t slot = 1 + UPG_N_LAYER_MAPS * layer + kind;
+    upg_status status = UPG_OK;
+
+    begin_hessian(w, n);
+    if (w->layers->fit)
+        upg_fit_begin(&w->fit, n);
+    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+        const float *rows = run_to(w, kind, i);
+        const size_t n_rows = w->pass.n_windows * w->layers->window;
+        upg_gemm_gram(w->pool, w->hessian, rows, n_rows, n);
+        if (w->layers->fit)
+            upg_fit_add(&w->fit, original_rows(w, kind, i), rows, n_rows, n);
+    }
+    end_hessian(w, n);
+    if (w->layers->fit)
+        status = upg_fit_apply(&w->fit, map, w->hessian, hessian_damping,
+                               map_rows(&w->layers->maps[slot]), n, n_tokens(w), err);
+    return status == UPG_OK ? encode_slot(w, slot, map, w->hessian, err) : status;
+}
+
+static upg_status encode_layer(struct walk *w, size_t layer, upg_error *err)
+{
+    const size_t d = w->model->config.d_model, window = w->layers->window;
+    float *const maps[] = {w->buffers.qkv, w->buffers.o, w->buffers.gate_up, w->buffers.down};
     upg_status status =
         upg_dense_read_layer(w->pool, w->model, layer, &w->buffers, &w->weights, err);
 
-    if (status != UPG_OK)
-        return status;
-    begin_hessian(w, d);
-    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
-        enter_batch(w, i);
-        upg_dense_enter_attention(&w->pass, &w->weights, w->x + i * window * d);
-        upg_gemm_gram(w->pool, w->hessian, w->pass.h1, w->pass.n_windows * window, d);
-    }
-    end_hessian(w, d);
-    status = encode_slot(w, slot, w->buffers.qkv, w->hessian, err);
-    if (status != UPG_OK)
-        return status;
-
-    begin_hessian(w, n_heads_dim);
-    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
-        enter_batch(w, i);
-        upg_dense_enter_attention(&w->pass, &w->weights, w->x + i * window * d);
-        upg_dense_attend(&w->pass, &w->weights);
-        upg_gemm_gram(w->pool, w->hessian, w->pass.heads, w->pass.n_windows * window, n_heads_dim);
-    }
-    end_hessian(w, n_heads_dim);
-    status = encode_slot(w, slot + 1, w->buffers.o, w->hessian, err);
-    if (status != UPG_OK)
-        return status;
-
-    begin_hessian(w, d);
-    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
-        enter_batch(w, i);
-        upg_dense_enter_mlp(&w->pass, &w->weights, w->x + i * window * d);
-        upg_gemm_gram(w->pool, w->hessian, w->pass.h2, w->pass.n_windows * window, d);
-    }
-    end_hessian(w, d);
-    status = encode_slot(w, slot + 2, w->buffers.gate_up, w->hessian, err);
-    if (status != UPG_OK)
-        return status;
-
-    begin_hessian(w, config->d_ff);
-    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
-        enter_batch(w, i);
-        upg_dense_norm(w->pool, w->pass.h2, w->pass.y, w->weights.mlp_norm,
-                       w->pass.n_windows * window, d, config->norm_eps);
-        upg_dense_gate(&w->pass, &w->weights);
-        upg_gemm_gram(w->pool, w->hessian, w->pass.act, w->pass.n_windows * window, config->d_ff);
-    }
-    end_hessian(w, config->d_ff);
-    status = encode_slot(w, slot + 3, w->buffers.down, w->hessian, err);
-    if (status != UPG_OK)
-        return status;
-
-    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+    if (status == UPG_OK && w->layers->fit)
+        run_original(w);
+    for (size_t kind = 0; kind < UPG_N_LAYER_MAPS && status == UPG_OK; kind++)
+        status = encode_layer_map(w, layer, (enum upg_map_kind)kind, maps[kind], err);
+    for (size_t i = 0; i < w->layers->n_windows && status == UPG_OK; i += BATCH_WINDOWS) {
         enter_batch(w, i);
         upg_dense_leave(&w->pass, &w->weights, w->x + i * window * d);
     }
-    return UPG_OK;
+    if (w->layers->fit) {
+        float *x = w->original.x;
+        w->original.x = w->original.next_x;
+        w->original.next_x = x;
+    }
+    return status;
+}
+
+/* rows[n_vocab, d_model] of the tokens of all windows. */
+static void look_up(const struct walk *w, const float *rows, float *x)
+{
+    const size_t d = w->model->config.d_model;
+
+    for (size_t i = 0; i < n_tokens(w); i++)
+        memcpy(x + i * d, rows + (size_t)w->layers->ids[i] * d, d * sizeof *x);
 }
 
 /* The embedding: encoded, then looked up for all calibration tokens. */
@@ -204,10 +272,12 @@ static upg_status encode_embedding(struct walk *w, upg_error *err)
 
     if (status == UPG_OK)
         status = upg_dense_linear(w->pool, &embedding, 0, v, rows, err);
+    if (status == UPG_OK && w->layers->fit)
+        look_up(w, rows, w->original.x);
     if (status == UPG_OK)
         status = encode_slot(w, 0, rows, w->layers->tied_hessian, err);
-    for (size_t i = 0; i < n_tokens(w) && status == UPG_OK; i++)
-        memcpy(w->x + i * d, rows + (size_t)w->layers->ids[i] * d, d * sizeof *w->x);
+    if (status == UPG_OK)
+        look_up(w, rows, w->x);
     free(rows);
     return status;
 }
@@ -237,6 +307,29 @@ static upg_status encode_head(struct walk *w, upg_error *err)
     return status;
 }
 
+static upg_status allocate_originals(struct walk *w, size_t batch, size_t widest, upg_error *err)
+{
+    const struct upg_config *config = &w->model->config;
+    const size_t n_heads_dim = config->n_heads * config->head_dim, t = n_tokens(w);
+    struct originals *o = &w->original;
+    size_t most_rows = 0;
+
+    for (size_t i = 0; i < upg_n_slots(config); i++)
+        if (map_rows(&w->layers->maps[i]) > most_rows)
+            most_rows = map_rows(&w->layers->maps[i]);
+    o->x = upg_arena_alloc(&w->arena, t, config->d_model * sizeof(float));
+    o->next_x = upg_arena_alloc(&w->arena, t, config->d_model * sizeof(float));
+    o->heads = upg_arena_alloc(&w->arena, t, n_heads_dim * sizeof(float));
+    o->y = upg_arena_alloc(&w->arena, t, config->d_model * sizeof(float));
+    o->act = upg_arena_alloc(&w->arena, t, config->d_ff * sizeof(float));
+    o->normed =
+        upg_arena_alloc(&w->arena, batch * w->layers->window, config->d_model * sizeof(float));
+    if (!o->x || !o->next_x || !o->heads || !o->y || !o->act || !o->normed)
+        return upg_fail_memory(err, "rows of the original", t * config->d_ff * sizeof(float));
+    return upg_fit_init(&w->fit, w->pool, most_rows, widest, batch * w->layers->window, &w->arena,
+                        err);
+}
+
 static upg_status allocate(struct walk *w, upg_error *err)
 {
     const struct upg_config *config = &w->model->config;
@@ -255,6 +348,8 @@ static upg_status allocate(struct walk *w, upg_error *err)
     if (!w->x || !w->heads || !w->y || !w->act || !w->hessian)
         return upg_fail_memory(err, "calibration rows", t * widest * sizeof(float));
     status = upg_dense_buffers_init(&w->buffers, config, &w->arena, err);
+    if (status == UPG_OK && w->layers->fit)
+        status = allocate_originals(w, batch, n, err);
     if (status != UPG_OK)
         return status;
     return upg_dense_pass_init(&w->pass, config, w->pool, batch, w->layers->window,

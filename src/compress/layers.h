@@ -10,6 +10,7 @@ struct upg_layers {
     struct upg_store store;
     struct upg_coded_map *maps; /* [n_slots] laid out by the caller */
     bool keep;                  /* codes and values of all maps stay in memory */
+    bool fit;                   /* maps make up for what those before them lost (fit.h) */
     const int32_t *ids;         /* [n_windows, window] calibration */
     size_t n_windows, window;
     float *tied_hessian; /* [d_model, d_model] of the head, for a tied embedding; else NULL */

@@ -30,11 +30,12 @@ static void assert_close(float got, double expected, size_t n_products)
 
 static void check_shape(struct upg_pool *pool, size_t m, size_t n, size_t k)
 {
-    float *x = random_matrix(m * k, 1), *w = random_matrix(n * k, 2), *y, *dx, *h;
+    float *x = random_matrix(m * k, 1), *w = random_matrix(n * k, 2), *y, *dx, *h, *c;
 
     y = upg_aligned_alloc(m * n + 16, sizeof *y);
     dx = upg_aligned_alloc(m * k + 16, sizeof *dx);
     h = upg_aligned_alloc(k * k, sizeof *h);
+    c = upg_aligned_alloc(k * n, sizeof *c);
     y[m * n] = dx[m * k] = 77.0f;
     upg_gemm_xwt(pool, y, x, w, m, n, k);
     upg_gemm_dyw(pool, dx, y, w, m, n, k);
@@ -63,12 +64,23 @@ static void check_shape(struct upg_pool *pool, size_t m, size_t n, size_t k)
             assert_close(h[a * k + b], sum, m);
             assert_true(h[a * k + b] == h[b * k + a]);
         }
+    for (size_t i = 0; i < k * n; i++)
+        c[i] = 1.0f;
+    upg_gemm_cross(pool, c, x, y, m, k, n);
+    for (size_t a = 0; a < k; a += 1 + k / 9)
+        for (size_t b = 0; b < n; b += 1 + n / 9) {
+            double sum = 1.0;
+            for (size_t i = 0; i < m; i++)
+                sum += (double)x[i * k + a] * (double)y[i * n + b];
+            assert_close(c[a * n + b], sum, m * k);
+        }
     assert_true(y[m * n] == 77.0f && dx[m * k] == 77.0f);
     free(x);
     free(w);
     free(y);
     free(dx);
     free(h);
+    free(c);
 }
 
 static void tiles_give_the_product(void **state)
