@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, UPG
 
 FOLDER = pathlib.Path(UPG).parent
-DECLARED = set(re.findall(r"\b(upg_\w+)\s*\(", re.sub(r"/\*.*?\*/", "", (ROOT / "include/upg/upg.h").read_text(),
+DECLARED = set(re.findall(r"\b(upg_\w+)\s*\((?!\*)", re.sub(r"/\*.*?\*/", "", (ROOT / "include/upg/upg.h").read_text(),
                                                       flags=re.S)))
 
 
