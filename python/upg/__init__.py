@@ -2,7 +2,7 @@
 
     import upg
 
-    with upg.Model.open() as model:                  # a .upg file, a Hugging Face directory, a GGUF file; none: embedded
+    with upg.Model.open() as model:         # a .upg file, a Hugging Face directory, a GGUF file; none: embedded
         for text in model.chat("Tell me a story.", stream=True):
             print(text, end="", flush=True)
 """
@@ -19,7 +19,8 @@ from .tokenizer import Tokenizer
 __version__ = _native.version()
 
 __all__ = [
-    "ArgumentError", "AsyncStream", "BusyError", "CancelledError", "ClosedError", "ContextError", "Error", "FileError", "FormatError",
-    "GenerateOptions", "Generation", "InternalError", "Model", "ModelInfo", "OutOfMemoryError", "Session", "SpaceError",
-    "Stream", "TensorInfo", "TokenLogprob", "Tokenizer", "UnsupportedError", "compress", "evaluate", "export", "synth", "verify",
+    "ArgumentError", "AsyncStream", "BusyError", "CancelledError", "ClosedError", "ContextError", "Error",
+    "FileError", "FormatError", "GenerateOptions", "Generation", "InternalError", "Model", "ModelInfo",
+    "OutOfMemoryError", "Session", "SpaceError", "Stream", "TensorInfo", "TokenLogprob", "Tokenizer",
+    "UnsupportedError", "compress", "evaluate", "export", "synth", "verify",
 ]

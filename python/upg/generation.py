@@ -189,7 +189,7 @@ class Stream:
 
 
 class AsyncStream:
-    """A Stream for `async for`, `async with` and `await stream.result()`; use it in the event loop that it came from."""
+    """A Stream for `async for`, `async with` and `await stream.result()`, in the event loop that it came from."""
 
     def __init__(self, request: Request, hub):
         self._request, self._hub = request, hub

@@ -156,7 +156,7 @@ class Model:
              progress: Callable[[str, int, int], object] | None = None) -> Model:
         """Open a .upg file, a Hugging Face directory or a GGUF file; None: the embedded model.
 
-        device        "auto" and "cpu": the processor; "gpu": the best GPU; "gpu:N": number N, where upg was built with it
+        device        "auto" and "cpu": the processor; "gpu": the best GPU; "gpu:N": number N
         threads       None: the environment's UPG_THREADS, or one for each physical core
         ctx           tokens of prompt and answer together; 0: what the model was made for, at most 4096
         cache_tokens  tokens that the caches hold for all at work together; 0: four times ctx for requests, ctx for

@@ -41,8 +41,8 @@ class Session:
         return _convert.id_list(self._open().ids())
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the session with what is computed of it, to go on later: `model.session(path)`.  The file is as large as
-        the cache of its tokens (Phi-4 in f16: 0.2 MB a token)."""
+        """Write the session with what is computed of it, to go on later with `model.session(path)`.  The file is as
+        large as the cache of its tokens (Phi-4 in f16: 0.2 MB a token)."""
         self._open().save(_convert.path(path))
 
     def append(self, prompt: str | Sequence[int], *, logits: int = 0, parse_special: bool = False,

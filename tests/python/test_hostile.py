@@ -41,7 +41,8 @@ def test_ids_outside_of_the_vocabulary(model, ids):
 @pytest.mark.parametrize("option, value", [
     ("max_tokens", HUGE), ("max_tokens", -1), ("top_k", HUGE), ("top_k", -1), ("seed", HUGE), ("seed", -1),
     ("temperature", float("nan")), ("temperature", float("inf")), ("top_p", 0), ("top_p", 2), ("min_p", -1),
-    ("repetition_penalty", 0), ("presence_penalty", 3), ("frequency_penalty", -3), ("logit_bias", {-1: 1}), ("logprobs", 21), ("logprobs", -1),
+    ("repetition_penalty", 0), ("presence_penalty", 3), ("frequency_penalty", -3), ("logit_bias", {-1: 1}),
+    ("logprobs", 21), ("logprobs", -1),
     ("logit_bias", {HUGE: 1}), ("logit_bias", {9999: 1}), ("logit_bias", {1: float("nan")})])
 def test_options_out_of_range(model, option, value):
     with pytest.raises(upg.ArgumentError, match=option.split("_")[0]):
@@ -82,8 +83,9 @@ def test_surrogates_are_refused(model):
 @pytest.mark.parametrize("keywords, error", [
     ({"threads": HUGE}, ValueError), ({"ctx": HUGE}, ValueError), ({"ctx": 10**6}, upg.ArgumentError),
     ({"kv": "f8"}, upg.ArgumentError), ({"kv": []}, TypeError), ({"compute": 1}, upg.ArgumentError),
-    ({"device": "tpu"}, upg.ArgumentError), ({"device": 5}, TypeError), ({"progress": 5}, TypeError), ({"path": 5}, TypeError),
-    ({"path": ""}, upg.ArgumentError), ({"path": "/missing"}, upg.FileError), ({"path": __file__}, upg.FormatError)])
+    ({"device": "tpu"}, upg.ArgumentError), ({"device": 5}, TypeError), ({"progress": 5}, TypeError),
+    ({"path": 5}, TypeError), ({"path": ""}, upg.ArgumentError), ({"path": "/missing"}, upg.FileError),
+    ({"path": __file__}, upg.FormatError)])
 def test_a_model_that_cannot_be_opened(keywords, error):
     with pytest.raises(error):
         upg.Model.open(**keywords).session()
@@ -114,9 +116,13 @@ def test_native_objects_cannot_be_made_wrongly():
     for make in (_native.Rows, _native.Sequence, _native.Engine, lambda: _native.Sequence(5),
                  lambda: _native.Engine(_native.Model(), -1, -1, -1, 77, 77, "no", None), lambda: _native.Model(5),
                  lambda: _native.Tokenizer(5), _native.Request, lambda: _native.Scheduler(5),
-                 lambda: scheduler.submit(0, b'abcd', (), 0, -1, None), lambda: scheduler.submit(0, b'a', CHOICES, 0, -1, None),
-                 lambda: scheduler.submit(77, b'abcd', CHOICES, 0, -1, None), lambda: scheduler.submit(0, b'', CHOICES, 99, -1, None),
-                 lambda: scheduler.submit(0, b'\0' * 4, CHOICES, 0, -1, None).result(), lambda: _native.main(5), lambda: _native.main((5,))):
+                 lambda: scheduler.submit(0, b"abcd", (), 0, -1, None),
+                 lambda: scheduler.submit(0, b"a", CHOICES, 0, -1, None),
+                 lambda: scheduler.submit(0, b"abcd", CHOICES, 0, -1, 5),
+                 lambda: scheduler.submit(77, b"abcd", CHOICES, 0, -1, None),
+                 lambda: scheduler.submit(0, b"", CHOICES, 99, -1, None),
+                 lambda: scheduler.submit(0, b"\0" * 4, CHOICES, 0, -1, None).result(),
+                 lambda: _native.main(5), lambda: _native.main((5,))):
         with pytest.raises((TypeError, ValueError, RuntimeError, MemoryError, upg.Error)):
             make()
 

@@ -19,8 +19,8 @@ def test_generate_gives_the_tokens_of_the_command_line(model, program):
 
 
 def test_sampling_options_are_those_of_the_command_line(model, program):
-    done = json.loads(program("run", "-p", PROMPT, "-n", "30", "--temperature", "1.1", "--top-k", "40", "--top-p", "0.95",
-                          "--min-p", "0.01", "--repetition-penalty", "1.1", "--presence-penalty", "0.5",
+    done = json.loads(program("run", "-p", PROMPT, "-n", "30", "--temperature", "1.1", "--top-k", "40",
+                          "--top-p", "0.95", "--min-p", "0.01", "--repetition-penalty", "1.1", "--presence-penalty", "0.5",
                           "--frequency-penalty", "0.25", "--logit-bias", "260=-inf", "--stop", "mom", "--seed", "7",
                           "--json").stdout)
     answer = model.generate(PROMPT, max_tokens=30, temperature=1.1, top_k=40, top_p=0.95, min_p=0.01,

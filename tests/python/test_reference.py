@@ -10,8 +10,9 @@ import upg
 from upg import reference
 
 TEXT = "Once upon a time, there was a little turtle named Shelly who lived by the sea. She couldn't swim fast."
-TEXTS = [TEXT, "", "  \n\n\tA\u3000b\u2028c  \r\n", "Grüße, κόσμε! 🐢🐢 12345 ½ ②", "I'M don'T we'Ll ſ'ſ K", "a\x1cb\x85c\u200bd",
-         "<|im_start|>user<|im_sep|> Hi  <|im_end|>\n<|im_start|>", "हिन्दी ไทย 中文 日本語\u0301 é", "\U0001F3FD\u200d\ufe0f", "x" * 100]
+TEXTS = [TEXT, "", "  \n\n\tA\u3000b\u2028c  \r\n", "Grüße, κόσμε! 🐢🐢 12345 ½ ②", "I'M don'T we'Ll ſ'ſ K",
+         "a\x1cb\x85c\u200bd", "<|im_start|>user<|im_sep|> Hi  <|im_end|>\n<|im_start|>",
+         "हिन्दी ไทย 中文 日本語\u0301 é", "\U0001F3FD\u200d\ufe0f", "x" * 100]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,8 @@ def test_logits_beyond_the_original_context(compressed_model):
 
 def test_matrices_are_decoded_again_where_they_are_not_kept(packed_model):
     ids = [1, 2]
-    assert np.array_equal(reference.Model(packed_model).logits(ids), reference.Model(packed_model, keep=False).logits(ids))
+    kept = reference.Model(packed_model).logits(ids)
+    assert np.array_equal(kept, reference.Model(packed_model, keep=False).logits(ids))
 
 
 def test_generation(embedded_file, model):
