@@ -64,6 +64,9 @@ static void multiply_tiles(void *context, size_t thread, size_t n_threads)
     free(scratch);
 }
 
+/* OpenBLAS must be a flavour that several threads may call at once (pthread or OpenMP): the serial
+ * one of Debian shares its buffers between callers without a lock, and results differ from run to
+ * run. */
 void upg_gemm_init(enum upg_gemm_precision least)
 {
     openblas_set_num_threads(1);
