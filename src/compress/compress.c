@@ -164,7 +164,7 @@ static upg_status prepare(struct compression *c, upg_error *err)
     if (status == UPG_OK)
         status = upg_model_check_values(c->model, true, err);
     if (status == UPG_OK)
-        status = upg_pool_new(&c->pool, c->options->n_threads, err);
+        status = upg_pool_new(&c->pool, upg_gemm_threads(c->options->n_threads), err);
     if (status == UPG_OK)
         status = upg_calibration_open(&c->calibration, c->model->tokenizer, c->options->calibration,
                                       c->options->n_calibration, WINDOW, HELD_WINDOWS,

@@ -64,13 +64,15 @@ static void multiply_tiles(void *context, size_t thread, size_t n_threads)
     free(scratch);
 }
 
-/* OpenBLAS must be a flavour that several threads may call at once (pthread or OpenMP): the serial
- * one of Debian shares its buffers between callers without a lock, and results differ from run to
- * run. */
 void upg_gemm_init(enum upg_gemm_precision least)
 {
     openblas_set_num_threads(1);
     use_amx = least == UPG_GEMM_BFLOAT16 && upg_gemm_amx_available();
+}
+
+size_t upg_gemm_threads(size_t n_threads)
+{
+    return openblas_get_parallel() == OPENBLAS_SEQUENTIAL ? 1 : n_threads;
 }
 
 void upg_gemm_xwt(struct upg_pool *pool, float *y, const float *x, const float *w, size_t m,

@@ -14,6 +14,11 @@
 enum upg_gemm_precision { UPG_GEMM_BFLOAT16, UPG_GEMM_FLOAT32 };
 void upg_gemm_init(enum upg_gemm_precision least);
 
+/* The most threads that may call BLAS at once: n_threads (0: as many as there are cores), or 1 with
+ * an OpenBLAS whose buffers have no locks (the serial flavour of Debian; results would differ from
+ * run to run). */
+size_t upg_gemm_threads(size_t n_threads);
+
 /* y[m, n] = x[m, k] w[n, k]^T   (a linear map applied to m rows) */
 void upg_gemm_xwt(struct upg_pool *pool, float *y, const float *x, const float *w, size_t m,
                   size_t n, size_t k);
