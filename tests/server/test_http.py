@@ -297,11 +297,15 @@ def test_limits(start_server):
         assert all(json.loads(line) for line in server.log)
 
 
+# The embedded model's two stop tokens: an answer that only its length ends.
+ENDLESS = {"8190": -100, "8191": -100}
+
+
 def test_full_server_says_when_to_come_again(start_server):
     with start_server("--parallel", "1", "--queue", "1") as server:
         sockets = [server.socket() for _ in range(6)]
         for s in sockets:
-            s.sendall(request_bytes(dict(STORY, max_tokens=1500)))
+            s.sendall(request_bytes(dict(STORY, max_tokens=1500, logit_bias=ENDLESS)))
         server.wait_for(lambda m: m["upg_requests_refused_total"] >= 1)
         status, headers, text = server.request("POST", CHAT, STORY)
         assert status == 503

@@ -51,6 +51,11 @@ class Page:
     def click(self, selector, text=None):
         next(e for e in self.all(selector) if text is None or e.text == text).click()
 
+    def reload(self, n_answers):
+        """Load the page anew, and wait until it shows what it had kept."""
+        self.driver.refresh()
+        self.wait(lambda: self.one("#model").text and len(self.answers()) == n_answers)
+
     def say(self, text):
         self.one("#input").send_keys(text, Keys.ENTER)
 
@@ -106,7 +111,7 @@ def test_text_appears_while_it_is_written_and_stop_ends_it(page, server):
         assert "stopped" in page.one(".assistant .tools").text
     assert len(lengths) > 3
     before = page.answers()
-    page.driver.refresh()
+    page.reload(len(before))
     assert page.answers() == before  # what came is kept
 
 
@@ -117,7 +122,7 @@ def test_conversation_survives_a_reload_and_a_second_turn(page):
     page.wait(lambda: page.idle() and len(page.answers()) == 2)
     before = page.answers()
     assert "known" in page.all(".assistant .tools")[1].text  # the first turn was not computed again
-    page.driver.refresh()
+    page.reload(len(before))
     assert page.answers() == before
     assert [e.text for e in page.all(".user .body")] == [("Tell me a story. " * 12).strip(), "Tell me more."]
 
