@@ -303,14 +303,16 @@ ENDLESS = {"8190": -100, "8191": -100}
 
 def test_full_server_says_when_to_come_again(start_server):
     with start_server("--parallel", "1", "--queue", "1") as server:
-        sockets = [server.socket() for _ in range(6)]
-        for s in sockets:
-            s.sendall(request_bytes(dict(STORY, max_tokens=1500, logit_bias=ENDLESS)))
-        server.wait_for(lambda m: m["upg_requests_refused_total"] >= 1)
+        sockets = []
+        for place in ("upg_requests_running", "upg_requests_waiting"):
+            sockets.append(server.socket())
+            sockets[-1].sendall(request_bytes(dict(STORY, max_tokens=1500, logit_bias=ENDLESS)))
+            server.wait_for(lambda m: m[place] == 1)
         status, headers, text = server.request("POST", CHAT, STORY)
         assert status == 503
         assert int(headers["Retry-After"]) > 0
         assert json.loads(text)["error"]["code"] == "overloaded"
+        assert server.metrics()["upg_requests_refused_total"] == 1
         assert server.get("/health")[0] == 200
         for s in sockets:
             s.close()
