@@ -6,7 +6,10 @@
 #   make check      everything that CI does: test, lint, sanitize, tsan, clang, aarch64, faults
 #   make bench      speed beside the machine's limits
 #   make install    into PREFIX (default /usr/local; DESTDIR is respected)
+#   make dist       dist/upg-VERSION.tar.gz of the last commit, the same bytes each time
+#   make deb        dist/*.deb for this Debian or Ubuntu
 
+VERSION := $(shell cat VERSION)
 PREFIX ?= /usr/local
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST = .venv/bin/python -m pytest -q
@@ -18,7 +21,7 @@ THREADED = base_pool|codec_encode_matrix|encode_map|generate|sequence
 # $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
 build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)
 
-.PHONY: all run test bench lint sanitize tsan clang aarch64 faults check install clean
+.PHONY: all run test bench lint sanitize tsan clang aarch64 faults check install dist deb clean
 
 all:
 	@scripts/setup
@@ -73,5 +76,19 @@ check: test lint sanitize tsan clang aarch64 faults
 install: all
 	@cmake --install build --prefix $(PREFIX)
 
+dist:
+	@mkdir -p dist
+	@git archive --prefix=upg-$(VERSION)/ HEAD | gzip -9n > dist/upg-$(VERSION).tar.gz
+	@echo dist/upg-$(VERSION).tar.gz
+
+# The prefix is in the configuration, since Debian's folders for libraries go with it.
+deb:
+	@scripts/setup
+	@test -f build-deb/build.ninja || cmake --preset release -B build-deb -DCMAKE_INSTALL_PREFIX=/usr \
+	    -DUPG_TESTS=OFF -DUPG_PYTHON=OFF
+	@cmake --build build-deb --parallel $(JOBS)
+	@mkdir -p dist
+	@cd build-deb && cpack -G DEB && mv ./*.deb ../dist/
+
 clean:
-	rm -rf build build-*
+	rm -rf build build-* dist

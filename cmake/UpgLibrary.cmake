@@ -20,9 +20,10 @@ foreach(kind STATIC SHARED)
 endforeach()
 set_target_properties(libupg_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
-install(FILES include/upg/upg.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/upg)
+install(FILES include/upg/upg.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/upg COMPONENT development)
 install(TARGETS libupg_static libupg_shared
-        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development)
 
 # upg.pc finds its prefix from where it lies, so that an installed tree can be moved.
 file(RELATIVE_PATH pc_to_include ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
@@ -31,6 +32,6 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/upgConfig.cmake.in ${CMA
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/upg
                               PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/upgConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_BINARY_DIR}/upg.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${CMAKE_BINARY_DIR}/upg.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 install(FILES ${CMAKE_BINARY_DIR}/upgConfig.cmake ${CMAKE_BINARY_DIR}/upgConfigVersion.cmake
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/upg)
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/upg COMPONENT development)
