@@ -250,6 +250,8 @@ typedef struct upg_engine_options {
     const char
         *device; /* "cpu" or NULL; "gpu": the best GPU; "gpu:N": number N of the Vulkan driver's
                     list; "auto": a GPU if there is one and the model is worth it and fits */
+    upg_progress_fn progress; /* of reading weights that are not in memory yet; may be NULL */
+    void *progress_context;
 } upg_engine_options;
 
 UPG_API void upg_engine_options_defaults(upg_engine_options *options);

@@ -56,9 +56,15 @@ upg_status open_engine(struct opened *opened, size_t context, const struct setti
                        upg_error *err)
 {
     const double start = seconds_now();
-    const upg_engine_options options = engine_options(&opened->info, context, settings);
-    const upg_status status = upg_engine_new(&opened->engine, opened->model, &options, err);
+    upg_engine_options options = engine_options(&opened->info, context, settings);
+    struct progress progress;
+    upg_status status;
 
+    progress_begin(&progress, NULL, wants_progress(settings));
+    options.progress = progress_update;
+    options.progress_context = &progress;
+    status = upg_engine_new(&opened->engine, opened->model, &options, err);
+    progress_end(&progress);
     if (status != UPG_OK)
         return status;
     opened->context = options.context;

@@ -59,6 +59,16 @@ static upg_status make_cache(upg_engine *e, const upg_engine_options *o, upg_err
     return status;
 }
 
+/* Weights are read before threads reach for them: see upg_file_map_load(). */
+static upg_status load_weights(const upg_model *model, const upg_engine_options *o, upg_error *err)
+{
+    upg_status status = UPG_OK;
+
+    for (size_t i = 0; i < model->n_maps && status == UPG_OK; i++)
+        status = upg_file_map_load(&model->maps[i], o->progress, o->progress_context, err);
+    return status;
+}
+
 static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
                                struct upg_backend *backend, upg_error *err)
 {
@@ -77,6 +87,8 @@ static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
     if (!e->arena.only_plans) {
         status =
             upg_device_backend(&e->gpu, backend, o->device, &setup, e->tier, sizeof e->tier, err);
+        if (status == UPG_OK && !e->gpu)
+            status = load_weights(e->model, o, err);
         if (status != UPG_OK || e->gpu)
             return status;
     }
