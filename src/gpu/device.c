@@ -196,7 +196,7 @@ static upg_status make_device(struct gpu_device *gpu, upg_error *err)
     return status;
 }
 
-/* All programs have storage buffers 0 .. 7, pushed with each dispatch, and the same constants. */
+/* All programs have storage buffers 0 .. 9, pushed with each dispatch, and the same constants. */
 static upg_status make_layout(struct gpu_device *gpu, upg_error *err)
 {
     VkDescriptorSetLayoutBinding bindings[GPU_MAX_RANGES];

@@ -5,7 +5,7 @@
 #include "gpu/vulkan.h"
 
 enum {
-    GPU_MAX_RANGES = 8,     /* storage buffers of a program */
+    GPU_MAX_RANGES = 10,    /* storage buffers of a program */
     GPU_MAX_CONSTANTS = 16, /* 32-bit push constants of a program */
     GPU_ALIGN = 256         /* of ranges of buffers: no device asks for more */
 };

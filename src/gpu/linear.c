@@ -6,6 +6,7 @@
  * bytes first, and its product needs no more than its outputs; a matrix too large for that (a head)
  * is multiplied in several passes. */
 #include "gpu/state.h"
+#include "gpu/upload.h"
 
 #include <string.h>
 
@@ -13,6 +14,7 @@ enum {
     SUMS_BYTES = 128 << 20,    /* a pass's sums; at most what lavapipe takes as one range */
     DECODED_BYTES = 128 << 20, /* a matrix that is decoded for many rows, at most */
     MAX_TILE = 8,              /* rows that a packed program takes at a time */
+    LEAST_UNITS = 3,           /* of packed.comp, for which a workgroup's tables are worth filling */
     MANY_ROWS = 49             /* from here on decoding first is faster (H100: 75 ms a step) */
 };
 
@@ -107,14 +109,21 @@ bool gpu_add_by_map(struct upg_gpu *gpu, struct gpu_place x, uint32_t x_stride, 
                     uint32_t n_cols, uint32_t n_rows)
 {
     struct gpu_command *last = gpu_step_last(&gpu->step);
+    const bool is_finish = last && last->program == GPU_PROGRAM_finish;
+    struct gpu_range *range;
+    uint32_t *c; /* from y_begin on: stride, has_output_transform, adds */
 
-    if (!last || last->program != GPU_PROGRAM_finish || last->groups[1] != n_rows ||
-        last->constants[0] != n_cols || !is_same_place(&last->ranges[5], last->constants[3], y))
+    if (!last || (!is_finish && !gpu_is_packed_program(last->program)))
         return false;
-    last->ranges[5] = x.range;
-    last->constants[3] = x.begin;
-    last->constants[4] = x_stride;
-    last->constants[6] = 1;
+    range = &last->ranges[is_finish ? 3 : 8];
+    c = &last->constants[is_finish ? 2 : 5];
+    if ((is_finish ? last->groups[1] : last->constants[1]) != n_rows ||
+        last->constants[is_finish ? 0 : 4] != n_cols || !is_same_place(range, c[0], y))
+        return false;
+    *range = x.range;
+    c[0] = x.begin;
+    c[1] = x_stride;
+    c[3] = 1;
     return true;
 }
 
@@ -137,42 +146,39 @@ static void quantize(struct upg_gpu *gpu, const struct gpu_matrix *part, struct 
     gpu_step_add(&gpu->step, &command);
 }
 
-static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range sums,
-                     uint32_t n_rows, uint32_t joined)
+/* Counters of a matrix: one for 256 rows of a tile of tokens. */
+static uint32_t n_counters_of(const struct gpu_matrix *part, uint32_t n_rows)
 {
-    const struct gpu_tuning *tuning = &gpu->programs.tuning;
-    const uint32_t log2_tile = n_rows > 4 ? 3 : n_rows > 2 ? 2 : n_rows > 1 ? 1 : 0;
-    const uint32_t tile = 1U << log2_tile, n_groups = part->padded_cols / UPG_COL_GROUP;
-    const enum gpu_program program = gpu_packed_program(part->k, log2_tile);
-    const uint32_t wide = gpu_threads_of(tuning, program) / 16 * GPU_PACKED_RUN;
-    const uint32_t n_units = part->padded_rows / UPG_ROW_BLOCK * ((n_groups + wide - 1) / wide);
-    const uint32_t most = tuning->n_threads / gpu_threads_of(tuning, program);
-    const struct gpu_command command = {
-        .program = program,
-        .joined = joined,
-        .groups = {n_units < most ? n_units : most, 1, (n_rows + tile - 1) / tile},
-        .n_ranges = 4,
-        .ranges = {part->codes, gpu_whole(&gpu->scratch.codes), gpu_pairs(&gpu->weights, part->k),
-                   sums},
-        .constants = {n_groups, n_rows, part->padded_cols / 4, part->n_blocks, part->padded_rows,
-                      n_units}};
-
-    gpu_step_add(&gpu->step, &command);
+    return (part->padded_rows + 255) / 256 * ((n_rows + MAX_TILE - 1) / MAX_TILE);
 }
 
-static void finish_part(struct upg_gpu *gpu, enum gpu_program program,
-                        const struct gpu_matrix *part, struct gpu_range sums, struct gpu_place y,
-                        uint32_t y_stride, uint32_t n_rows, uint32_t joined)
+/* Where a matrix of a map puts its results. */
+struct output {
+    struct gpu_range sums;
+    uint32_t first_counter;
+    struct gpu_place y;
+    uint32_t y_stride;
+};
+
+static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part,
+                     const struct output *output, uint32_t n_rows, uint32_t joined)
 {
+    const uint32_t log2_tile = n_rows > 4 ? 3 : n_rows > 2 ? 2 : n_rows > 1 ? 1 : 0;
+    const uint32_t tile = 1U << log2_tile;
+    const uint32_t n_units = part->padded_rows / UPG_ROW_BLOCK * part->n_blocks;
+    const uint32_t most = (n_units + LEAST_UNITS - 1) / LEAST_UNITS;
+    const uint32_t n_groups = gpu->programs.tuning.n_groups;
     const struct gpu_command command = {
-        .program = program,
+        .program = gpu_packed_program(part->k, log2_tile),
         .joined = joined,
-        .groups = {(part->padded_rows + 255) / 256, n_rows, 1},
-        .n_ranges = 6,
-        .ranges = {sums, gpu_whole(&gpu->scratch.scales), part->row_scale, part->gain,
-                   part->signs_out, y.range},
-        .constants = {part->n_rows, part->padded_rows, part->n_blocks, y.begin, y_stride,
-                      part->has_output_transform}};
+        .groups = {most < n_groups ? most : n_groups, 1, (n_rows + tile - 1) / tile},
+        .n_ranges = 10,
+        .ranges = {part->codes, gpu_whole(&gpu->scratch.codes), gpu_pairs(&gpu->weights, part->k),
+                   output->sums, gpu_whole(&gpu->scratch.scales), part->row_scale, part->gain,
+                   part->signs_out, output->y.range, gpu_whole(&gpu->scratch.counters)},
+        .constants = {part->padded_cols / UPG_COL_GROUP, n_rows, part->n_blocks, part->padded_rows,
+                      part->n_rows, output->y.begin, output->y_stride, part->has_output_transform,
+                      0, output->first_counter}};
 
     gpu_step_add(&gpu->step, &command);
 }
@@ -217,28 +223,20 @@ static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, s
                          uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows,
                          const struct gpu_command *source)
 {
-    struct gpu_range sums[UPG_MAX_PARTS] = {{0}};
-    uint64_t used = 0;
+    struct output output = {.sums = {.buffer = gpu->scratch.sums.buffer}, .y_stride = y_stride};
     uint32_t joined = 0;
 
     for (size_t i = 0; i < linear->n_parts; i++) {
         const struct gpu_matrix *part = &linear->part[i];
 
-        if (part->type != UPG_TYPE_PACKED)
-            continue;
-        if (!joined)
-            quantize(gpu, part, x, x_stride, n_rows, source);
-        sums[i] = (struct gpu_range){gpu->scratch.sums.buffer, used, n_rows * sums_bytes_of(part)};
-        used += align(sums[i].n_bytes);
-        multiply(gpu, part, sums[i], n_rows, joined);
-        joined = 1;
-    }
-    joined = 0;
-    for (size_t i = 0; i < linear->n_parts; i++) {
-        const struct gpu_matrix *part = &linear->part[i];
-
         if (part->type == UPG_TYPE_PACKED) {
-            finish_part(gpu, GPU_PROGRAM_finish, part, sums[i], y, y_stride, n_rows, joined);
+            if (!joined)
+                quantize(gpu, part, x, x_stride, n_rows, source);
+            output.y = y;
+            output.sums.n_bytes = n_rows * sums_bytes_of(part);
+            multiply(gpu, part, &output, n_rows, joined);
+            output.sums.offset += align(output.sums.n_bytes);
+            output.first_counter += n_counters_of(part, n_rows);
             joined = 1;
         }
         y.begin += part->n_rows;
@@ -289,6 +287,20 @@ static void decode_and_multiply(struct upg_gpu *gpu, const struct gpu_matrix *pa
     gpu_step_add(&gpu->step, &gemm);
 }
 
+static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range totals,
+                        struct gpu_place y, uint32_t y_stride, uint32_t n_rows)
+{
+    const struct gpu_command command = {
+        .program = GPU_PROGRAM_finish,
+        .groups = {(part->padded_rows + 255) / 256, n_rows, 1},
+        .n_ranges = 4,
+        .ranges = {totals, part->row_scale, part->signs_out, y.range},
+        .constants = {part->n_rows, part->padded_rows, y.begin, y_stride,
+                      part->has_output_transform}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
 static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
                           uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows)
 {
@@ -299,7 +311,7 @@ static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, 
                                        (uint64_t)n_rows * part->padded_rows * sizeof(float)};
 
         decode_and_multiply(gpu, part, sums, n_rows);
-        finish_part(gpu, GPU_PROGRAM_finish_float, part, sums, y, y_stride, n_rows, 0);
+        finish_part(gpu, part, sums, y, y_stride, n_rows);
         y.begin += part->n_rows;
     }
 }
@@ -332,47 +344,80 @@ void gpu_linear_op(void *state, struct upg_activation out, const struct upg_line
     }
 }
 
+/* What the buffers must hold, over all maps. */
+struct needs {
+    uint64_t row_sums, codes, n_blocks, decoded, rows, counters;
+};
+
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void add_needs(struct needs *needs, const struct gpu_linear *linear, uint32_t max_rows)
+{
+    uint64_t counters = 0;
+
+    needs->row_sums = greater(needs->row_sums, row_sums_bytes(linear));
+    for (size_t i = 0; i < linear->n_parts; i++) {
+        const struct gpu_matrix *part = &linear->part[i];
+
+        if (decoded_bytes(part) <= DECODED_BYTES) {
+            needs->decoded = greater(needs->decoded, decoded_bytes(part));
+            needs->rows = greater(needs->rows, part->padded_rows);
+        }
+        needs->codes = greater(needs->codes, part->padded_cols);
+        needs->n_blocks = greater(needs->n_blocks, part->n_blocks);
+        counters += n_counters_of(part, max_rows);
+    }
+    needs->counters = greater(needs->counters, counters);
+}
+
+static upg_status make_counters(struct upg_gpu *gpu, uint64_t n_bytes, upg_error *err)
+{
+    struct gpu_upload upload = {0};
+    upg_status status = gpu_buffer_new(&gpu->device, &gpu->scratch.counters, n_bytes, GPU_LOCAL,
+                                       "counters", err);
+
+    if (status == UPG_OK)
+        status = gpu_upload_init(&upload, &gpu->device, err);
+    if (status == UPG_OK) {
+        gpu_upload_begin(&upload, &gpu->scratch.counters);
+        gpu_upload_zeros(&upload, gpu->scratch.counters.n_bytes);
+        if (upload.failure.status != UPG_OK)
+            status = upg_fail(err, upload.failure.status, "%s", upload.failure.message);
+    }
+    gpu_upload_clear(&upload);
+    return status;
+}
+
 upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
 {
     const uint64_t max_rows = gpu->setup.max_rows;
-    uint64_t row_bytes = 0, codes = 0, n_blocks = 0, decoded = 0, rows = 0, sums;
+    const uint64_t alignment = UPG_MAX_PARTS * GPU_ALIGN;
+    struct needs needs = {0};
+    uint64_t sums;
     upg_status status;
 
     for (size_t i = 0; i <= gpu->setup.model->config.n_layers; i++)
-        for (size_t j = 0; j < GPU_N_MAPS; j++) {
-            const struct gpu_linear *linear = &gpu->weights.layers[i].maps[j];
-
-            if (row_sums_bytes(linear) > row_bytes)
-                row_bytes = row_sums_bytes(linear);
-            for (size_t p = 0; p < linear->n_parts; p++) {
-                const struct gpu_matrix *part = &linear->part[p];
-
-                if (decoded_bytes(part) <= DECODED_BYTES && decoded_bytes(part) > decoded)
-                    decoded = decoded_bytes(part);
-                if (decoded_bytes(part) <= DECODED_BYTES && part->padded_rows > rows)
-                    rows = part->padded_rows;
-                codes = linear->part[p].padded_cols > codes ? linear->part[p].padded_cols : codes;
-                n_blocks =
-                    linear->part[p].n_blocks > n_blocks ? linear->part[p].n_blocks : n_blocks;
-            }
-        }
-    sums = row_bytes * max_rows + UPG_MAX_PARTS * GPU_ALIGN;
+        for (size_t j = 0; j < GPU_N_MAPS; j++)
+            add_needs(&needs, &gpu->weights.layers[i].maps[j], (uint32_t)max_rows);
+    sums = needs.row_sums * max_rows + alignment;
     if (sums > SUMS_BYTES)
-        sums = row_bytes + UPG_MAX_PARTS * GPU_ALIGN > SUMS_BYTES
-                   ? row_bytes + UPG_MAX_PARTS * GPU_ALIGN
-                   : SUMS_BYTES;
-    if (sums < max_rows * rows * sizeof(float))
-        sums = max_rows * rows * sizeof(float);
-    status = gpu_buffer_new(&gpu->device, &gpu->scratch.codes, max_rows * codes, GPU_LOCAL,
+        sums = greater(needs.row_sums + alignment, SUMS_BYTES);
+    sums = greater(sums, max_rows * needs.rows * sizeof(float));
+    status = gpu_buffer_new(&gpu->device, &gpu->scratch.codes, max_rows * needs.codes, GPU_LOCAL,
                             "quantized rows", err);
     if (status == UPG_OK)
         status = gpu_buffer_new(&gpu->device, &gpu->scratch.scales,
-                                max_rows * n_blocks * 2 * sizeof(float), GPU_LOCAL,
+                                max_rows * needs.n_blocks * 2 * sizeof(float), GPU_LOCAL,
                                 "scales of rows", err);
     if (status == UPG_OK)
         status = gpu_buffer_new(&gpu->device, &gpu->scratch.sums, sums, GPU_LOCAL, "sums", err);
     if (status == UPG_OK)
-        status = gpu_buffer_new(&gpu->device, &gpu->scratch.decoded, decoded, GPU_LOCAL,
+        status = gpu_buffer_new(&gpu->device, &gpu->scratch.decoded, needs.decoded, GPU_LOCAL,
                                 "a decoded matrix", err);
+    if (status == UPG_OK)
+        status = make_counters(gpu, needs.counters * sizeof(uint32_t), err);
     return status;
 }

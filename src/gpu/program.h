@@ -8,7 +8,7 @@
  * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
 /* clang-format off */
 #define GPU_PROGRAMS(X)                                                                            \
-    X(add) X(attention_f16) X(attention_f32) X(combine) X(finish) X(finish_float) X(gate) X(norm)  \
+    X(add) X(attention_f16) X(attention_f32) X(combine) X(finish) X(gate) X(norm)  \
     X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)                                            \
     X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
 #define GPU_DECODE_PROGRAMS(X) X(decode_k2) X(decode_k3) X(decode_k4)
@@ -29,7 +29,6 @@ enum gpu_program {
 
 enum {
     GPU_PACKED_TILES = 4, /* t = 1, 2, 4, 8 */
-    GPU_PACKED_RUN = 4,   /* RUN of packed.comp */
     GPU_DECODE_RUN = 16,  /* RUN of decode.comp */
     GPU_GEMM_TOKENS = 32  /* TILE of gemm.comp */
 };
@@ -45,15 +44,19 @@ static inline enum gpu_program gpu_packed_program(int k, uint32_t log2_tile)
                               (int)log2_tile);
 }
 
+static inline bool gpu_is_packed_program(uint32_t program)
+{
+    return program >= GPU_PROGRAM_packed_k2_t1 && program <= GPU_PROGRAM_packed_k4_t8;
+}
+
 const char *gpu_program_name(enum gpu_program program);
 
 /* How the packed programs suit a device. */
 struct gpu_tuning {
     uint32_t few_threads;  /* of a workgroup for 1 or 2 tokens, */
     uint32_t many_threads; /* and for more, which take more registers */
-    uint32_t
-        table_copies; /* in shared memory: a thread's lies in a bank of its own if there is room */
-    uint32_t n_threads; /* that the device runs at a time */
+    uint32_t table_copies; /* of packed.glsl's four tables: 32 words if there is room */
+    uint32_t n_groups;     /* workgroups that the device runs at a time */
 };
 
 struct gpu_tuning gpu_tuning_of(const struct gpu_limits *limits);

@@ -27,9 +27,10 @@ struct gpu_row {
     uint32_t pos, list;
 };
 
-/* Buffers of linear maps: quantized rows, and integer sums of pass_rows rows. */
+/* Buffers of linear maps: quantized rows, integer sums of pass_rows rows, and how many units of
+ * outputs are summed up (0 between dispatches). */
 struct gpu_scratch {
-    struct gpu_buffer codes, scales, sums, decoded, partial;
+    struct gpu_buffer codes, scales, sums, counters, decoded, partial;
     uint32_t partial_rows, n_spans; /* rows of an attention dispatch, room for each head */
 };
 

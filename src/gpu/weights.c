@@ -25,18 +25,37 @@ static struct gpu_range load_signs(struct gpu_upload *upload, uint64_t seed, uin
     return gpu_upload_range(upload);
 }
 
+/* Codes, with the words of two column groups side by side: a thread reads both at once.
+ *   from  [pair][2][vector * 16 + r]   ->   to  [pair][vector * 16 + r][2] */
+static struct gpu_range load_codes(struct gpu_upload *upload, const struct upg_packed *from)
+{
+    const size_t n = (size_t)16 * (size_t)from->k; /* words of a column group */
+    const size_t n_pairs = from->padded_rows / UPG_ROW_BLOCK * from->padded_cols / UPG_COL_GROUP / 2;
+    const size_t each = 2048; /* pairs of a piece: 1 MiB at k = 4 */
+    const uint32_t *words = (const uint32_t *)(const void *)from->codes; /* aligned to 64 */
+
+    for (size_t first = 0; first < n_pairs; first += each) {
+        const size_t n_here = n_pairs - first < each ? n_pairs - first : each;
+        uint32_t *to = gpu_upload_bytes(upload, n_here * 2 * n * sizeof *to);
+
+        for (size_t p = 0; to && p < n_here; p++, to += 2 * n)
+            for (size_t i = 0; i < n; i++) {
+                to[2 * i] = words[(first + p) * 2 * n + i];
+                to[2 * i + 1] = words[(first + p) * 2 * n + n + i];
+            }
+    }
+    return gpu_upload_range(upload);
+}
+
 static void load_packed(struct gpu_upload *upload, struct gpu_matrix *to,
                         const struct upg_packed *from)
 {
-    const uint64_t n_codes =
-        (uint64_t)from->padded_rows * from->padded_cols / 8 * (unsigned)from->k;
-
     to->k = from->k;
     to->padded_rows = (uint32_t)from->padded_rows;
     to->padded_cols = (uint32_t)from->padded_cols;
     to->n_blocks = (to->padded_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
     to->has_output_transform = from->has_output_transform;
-    to->codes = gpu_upload_copy(upload, from->codes, n_codes);
+    to->codes = load_codes(upload, from);
     to->row_scale = gpu_upload_copy(upload, from->row_scale, from->padded_rows * sizeof(uint16_t));
     to->gain = gpu_upload_copy(upload, from->gain, to->n_blocks * sizeof(float));
     to->signs_in = load_signs(upload, from->seed_in, to->padded_cols);

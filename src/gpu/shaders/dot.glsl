@@ -1,15 +1,19 @@
-/* dot.glsl -- the product of four signed and four unsigned bytes. */
+/* dot.glsl -- products of four bytes. */
 #ifdef DOT
 #extension GL_EXT_spirv_intrinsics : require
 spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019],
                   id = 4452) /* OpSUDot */
-int signed_times_unsigned(int a, uint b, spirv_literal int format);
+int dot_mixed(int x_word, uint weights, spirv_literal int format);
+spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019],
+                  id = 4451) /* OpUDot */
+uint dot_unsigned(uint x, uint y, spirv_literal int format);
 #endif
 
+/* Four signed bytes times four unsigned ones. */
 int multiply(int x_word, uint weights)
 {
 #ifdef DOT
-    return signed_times_unsigned(x_word, weights, 0);
+    return dot_mixed(x_word, weights, 0);
 #else
     int sum = 0;
 

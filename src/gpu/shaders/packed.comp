@@ -1,104 +1,266 @@
-/* packed.comp -- integer sums of a packed matrix times int8 rows (docs/codec.md, sections 3 and 4).
+/* packed.comp -- a packed matrix times int8 rows (docs/codec.md, sections 3 to 5).
  *
  *   sums[t][h][row] = sum over the columns of scale block h of (v[row, col] + 128) * x[t, col]
+ *   F[t][row] = fma(sums - 128 * sum of x, gain[h] * scale[t][h], F) for h ascending
  *
- * Integers: every order of summation gives the same bits, so the work is cut as the device likes.
- * finish.comp subtracts the 128 (x's sums are known) and scales.
+ * and of F the outputs (finish.glsl).  The sums are integers: every order of summation gives the same
+ * bits, so the work is cut as the device likes.
  *
- * A team of 16 threads decodes RUN column groups of a row block; thread r holds rows 16 i + r and
- * all 4 columns, so a step of a team's block is one word a thread, and 64 consecutive bytes a load.
- * Words of four columns are in the order 0, 2, 1, 3, as quantize.comp writes x.
+ * A unit is a row block's part of a scale block.  A workgroup has a run of units, in the order in
+ * which their codes lie in memory, and goes through them ROUND at a time.  A round's pairs of column
+ * groups are dealt out to teams of 16 threads as runs; thread r of a team holds rows 16 i + r and all
+ * 4 columns, so a vector of a pair is two words a thread, and 128 consecutive bytes a load.  Words of
+ * four columns are in the order 0, 2, 1, 3, as quantize.comp writes x.
  *
- * A unit of a workgroup is a row block and as many columns as its teams take, whole scale blocks.
- * Workgroups: (at most one a unit, 1, tile of TOKENS tokens); each goes through several units, as
- * its tables are worth filling only for several. */
+ * The workgroup that brings the last units of 256 rows computes their outputs.
+ * Workgroups: (any number up to that of units, 1, tile of TOKENS tokens). */
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
 #extension GL_EXT_control_flow_attributes : require
 #include "dot.glsl"
 
 layout(push_constant) uniform Constants
 {
-    uint n_groups; /* of a row */
-    uint n_tokens; /* of this dispatch */
-    uint x_stride; /* words of a token's row */
-    uint n_blocks; /* scale blocks of a row */
+    uint n_groups;    /* of a row */
+    uint n_tokens;    /* of this dispatch */
+    uint n_blocks;    /* scale blocks of a row */
     uint padded_rows;
-    uint n_units;
+    uint n_rows;      /* outputs that are written */
+    uint y_begin;     /* floats in front of token 0's outputs */
+    uint y_stride;
+    uint has_output_transform, adds;
+    uint first_counter; /* of the matrix */
 };
 
-layout(binding = 0) readonly buffer Codes { uint codes[]; }; /* [row block][group][K][16] */
-layout(binding = 1) readonly buffer X { int x[]; };          /* [token][x_stride] */
-layout(binding = 2) readonly buffer Pairs { uint pairs[]; }; /* [256] plane a low, b high */
-layout(binding = 3) buffer Sums { int sums[]; };             /* [token][n_blocks][padded_rows] */
+layout(binding = 0) readonly buffer Codes { uvec2 codes[]; };   /* [row block][2 groups][K][16] */
+layout(binding = 1) readonly buffer X { ivec2 x[]; };           /* [token][n_groups / 2] */
+layout(binding = 2) readonly buffer Pairs { uint pairs[]; };    /* [256] plane a low, b high */
+layout(binding = 3) coherent buffer Sums { int sums[]; };       /* [token][n_blocks][padded_rows] */
+layout(binding = 4) readonly buffer Scales { float scales[]; }; /* [token][n_blocks][2]: scale, sum */
+layout(binding = 5) readonly buffer RowScale { uint row_scale[]; }; /* [padded_rows / 2] binary16 */
+layout(binding = 6) readonly buffer Gain { float gain[]; };     /* [n_blocks] */
+layout(binding = 7) readonly buffer Signs { uint signs[]; };    /* [padded_rows / 32] */
+layout(binding = 8) buffer Y { float y[]; };
+layout(binding = 9) coherent buffer Counters { uint counters[]; }; /* [tile of tokens][256 rows] */
 
 #include "packed.glsl"
 
-const uint RUN = 4;   /* column groups of a team in a unit */
-const uint AHEAD = 2; /* of them loaded at a time: 4 take more registers than they win */
+const uint SCALE_BLOCK = 64;                      /* column groups */
+const uint ROUND = 24 / TOKENS; /* units: 12 KB of sums */
 
-shared int team_sums[gl_WorkGroupSize.x / 2]; /* [scale block of the unit][128] */
+shared int scratch[ROUND * TOKENS * 128]; /* sums [token][unit][128], and room for outputs */
+
+const uint CHECKED = 32;      /* 256 rows each that a workgroup looks at together */
+shared bool is_last[CHECKED]; /* nothing is missing, and this workgroup computes the outputs */
+
+#include "finish.glsl"
+
+/* ---- Sums ---- */
+
+void load(out uvec2 words[K], uint pair, uint row)
+{
+    [[unroll]] for (uint v = 0; v < K; v++)
+        words[v] = codes[(pair * K + v) * 16 + row];
+}
+
+/* acc[i][t] += row 16 i + r of a block times x. */
+void multiply_block(uvec2 pairs_of[4], int x_word[TOKENS], inout int acc[8][TOKENS])
+{
+#if TOKENS == 1 /* the rows of a pair keep their places, x's columns go there */
+    const int x01 = x_word[0] & 0x00ff00ff, x23 = (x_word[0] >> 8) & 0x00ff00ff;
+
+    [[unroll]] for (uint i = 0; i < 4; i++) {
+        acc[2 * i][0] += multiply(x01, pairs_of[i].x);
+        acc[2 * i][0] += multiply(x23, pairs_of[i].y);
+        acc[2 * i + 1][0] += multiply(x01 << 8, pairs_of[i].x);
+        acc[2 * i + 1][0] += multiply(x23 << 8, pairs_of[i].y);
+    }
+#else
+    [[unroll]] for (uint i = 0; i < 4; i++) {
+        const uvec2 rows = rows_of(pairs_of[i]);
+
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            acc[2 * i][t] += multiply(x_word[t], rows.x);
+            acc[2 * i + 1][t] += multiply(x_word[t], rows.y);
+        }
+    }
+#endif
+}
+
+/* Column groups from the first of a unit to that of another, over all row blocks. */
+uint group_of(uint unit) { return unit / n_blocks * n_groups + unit % n_blocks * SCALE_BLOCK; }
+
+/* Column groups from g to the end of its unit. */
+uint rest_of_unit(uint g) { return min(SCALE_BLOCK - g % SCALE_BLOCK, n_groups - g); }
+
+/* A team's run of column groups, in pairs: sums go to scratch[].  The two teams of a subgroup have
+ * runs of one length, which end units at different places: hence one loop over all units. */
+void multiply_run(uint at, uint end, uint first_unit, uint row)
+{
+    const uint first_token = gl_WorkGroupID.z * TOKENS;
+    uint g = at % n_groups, unit = at / n_groups * n_blocks + g / SCALE_BLOCK - first_unit;
+    uint stop = min(at + rest_of_unit(g), end);
+    uint previous[2] = {0, 0};
+    uvec2 next[K];
+    int acc[8][TOKENS];
+
+    [[unroll]] for (int i = 0; i < 8; i++)
+        [[unroll]] for (uint t = 0; t < TOKENS; t++)
+            acc[i][t] = 0;
+    load(next, at / 2, row);
+    if (g > 0) {
+        previous[0] = codes[(at / 2 * K - K) * 16 + (K == 2 ? 0 : 16) + row].y;
+        previous[1] = codes[(at / 2 * K - 1) * 16 + row].y;
+    }
+    while (at < end) {
+        const uvec2 words[K] = next;
+        ivec2 x_words[TOKENS];
+
+        load(next, min(at + 2, end - 2) / 2, row);
+        [[unroll]] for (uint t = 0; t < TOKENS; t++)
+            x_words[t] = x[(min(first_token + t, n_tokens - 1) * n_groups + g) / 2];
+        [[unroll]] for (uint j = 0; j < 2; j++) {
+            uvec2 pairs_of[4];
+            uint word[K];
+            int x_word[TOKENS];
+
+            [[unroll]] for (uint v = 0; v < K; v++)
+                word[v] = words[v][j];
+            [[unroll]] for (uint t = 0; t < TOKENS; t++)
+                x_word[t] = x_words[t][j];
+            decode(word, previous, pairs_of);
+            multiply_block(pairs_of, x_word, acc);
+        }
+        at += 2;
+        g += 2;
+        if (at == stop) { /* the unit's end, or the run's */
+            [[unroll]] for (uint t = 0; t < TOKENS; t++)
+                [[unroll]] for (int i = 0; i < 8; i++) {
+                    atomicAdd(scratch[(t * ROUND + unit) * 128 + 16 * i + row], acc[i][t]);
+                    acc[i][t] = 0;
+                }
+            unit++;
+            if (g == n_groups)
+                g = previous[0] = previous[1] = 0;
+            stop = min(at + rest_of_unit(g), end);
+        }
+    }
+}
+
+void multiply_units(uint first_unit, uint n_units)
+{
+    const uint thread = gl_LocalInvocationIndex, n_teams = gl_WorkGroupSize.x / 16;
+    const uint begin = group_of(first_unit), end = group_of(first_unit + n_units);
+    const uint each = (end - begin + 2 * n_teams - 1) / (2 * n_teams) * 2;
+    const uint at = begin + thread / 16 * each;
+
+    for (uint i = thread; i < ROUND * TOKENS * 128; i += gl_WorkGroupSize.x)
+        scratch[i] = 0;
+    barrier();
+    if (at < end)
+        multiply_run(at, min(at + each, end), first_unit, thread % 16);
+    barrier();
+    for (uint i = thread; i < n_units * 128; i += gl_WorkGroupSize.x) {
+        const uint unit = first_unit + i / 128;
+
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            const uint token = gl_WorkGroupID.z * TOKENS + t;
+
+            if (token < n_tokens)
+                sums[(token * n_blocks + unit % n_blocks) * padded_rows + unit / n_blocks * 128 +
+                     i % 128] = scratch[t * ROUND * 128 + i];
+        }
+    }
+    barrier();
+}
+
+/* ---- Outputs ---- */
+
+const uint AHEAD = 20; /* scale blocks at a time; the order of the additions stays */
+
+shared float factors[TOKENS][AHEAD];
+shared int biases[TOKENS][AHEAD];
+
+/* F of a row; all threads enter. */
+float total_of(uint t, uint row)
+{
+    const uint token = min(gl_WorkGroupID.z * TOKENS + t, n_tokens - 1);
+    float total = 0;
+
+    for (uint first = 0; first < n_blocks; first += AHEAD) {
+        const uint i = gl_LocalInvocationIndex, n = min(n_blocks - first, AHEAD);
+        int ahead[AHEAD]; /* loads side by side */
+
+        [[unroll]] for (uint j = 0; j < AHEAD; j++)
+            ahead[j] = sums[(token * n_blocks + first + min(j, n - 1)) * padded_rows + row];
+        if (i < TOKENS * AHEAD && i % AHEAD < n) {
+            const uint h = first + i % AHEAD;
+            const uint from = min(gl_WorkGroupID.z * TOKENS + i / AHEAD, n_tokens - 1) * n_blocks + h;
+
+            factors[i / AHEAD][i % AHEAD] = gain[h] * scales[2 * from];
+            biases[i / AHEAD][i % AHEAD] = 128 * floatBitsToInt(scales[2 * from + 1]);
+        }
+        barrier();
+        [[unroll]] for (uint j = 0; j < AHEAD; j++)
+            if (j < n)
+                total = fma(float(ahead[j] - biases[t][j]), factors[t][j], total);
+        barrier();
+    }
+    return total;
+}
+
+void finish_rows(uint first_row)
+{
+    const uint thread = gl_LocalInvocationIndex, i = thread % 256, n = gl_WorkGroupSize.x / 256;
+    const uint row = min(first_row + i, padded_rows - 1);
+
+    for (uint first = 0; first < TOKENS; first += n) {
+        const uint t = min(first + thread / 256, TOKENS - 1);
+        const uint token = gl_WorkGroupID.z * TOKENS + t;
+        const bool is_used = first + thread / 256 < TOKENS && token < n_tokens;
+
+        finish(scaled(total_of(t, row), row), token, first_row, i, thread / 256 * 512, is_used);
+        barrier();
+    }
+}
+
+/* Say that units are done; finish those rows of which nothing is missing. */
+void finish_units(uint begin, uint end, uint n_units)
+{
+    const uint each = 2 * n_blocks, n_counters = (padded_rows + 255) / 256; /* units of 256 rows */
+    const uint thread = gl_LocalInvocationIndex;
+
+    memoryBarrierBuffer();
+    for (uint first = begin / each; first * each < end; first += CHECKED) {
+        const uint n = min((end + each - 1) / each - first, CHECKED);
+
+        barrier();
+        if (thread < n) {
+            const uint i = first + thread, from = i * each, to = min(from + each, n_units);
+            const uint n_done = min(end, to) - max(begin, from);
+            const uint at = first_counter + gl_WorkGroupID.z * n_counters + i;
+
+            is_last[thread] = atomicAdd(counters[at], n_done) + n_done == to - from;
+            if (is_last[thread])
+                counters[at] = 0; /* for the next step */
+        }
+        barrier();
+        memoryBarrierBuffer();
+        for (uint i = 0; i < n; i++)
+            if (is_last[i])
+                finish_rows((first + i) * 256);
+    }
+}
 
 void main()
 {
-    const uint thread = gl_LocalInvocationIndex, row = thread % 16, team = thread / 16;
-    const uint copy = thread % COPIES;
-    const uint wide = gl_WorkGroupSize.x / 16 * RUN; /* groups of a unit, a multiple of 64 */
-    const uint n_chunks = (n_groups + wide - 1) / wide;
-    const uint first_token = gl_WorkGroupID.z * TOKENS;
+    const uint n_units = padded_rows / 128 * n_blocks;
+    const uint begin = n_units * gl_WorkGroupID.x / gl_NumWorkGroups.x;
+    const uint end = n_units * (gl_WorkGroupID.x + 1) / gl_NumWorkGroups.x;
 
+    choose_places();
     fill_tables();
-    barrier();
-    for (uint unit = gl_WorkGroupID.x; unit < n_units; unit += gl_NumWorkGroups.x) {
-        const uint row_block = unit / n_chunks, chunk = unit % n_chunks;
-        const uint first = chunk * wide + team * RUN;
-        const uint last = min(first + RUN, n_groups); /* which is a multiple of 16 */
-        uint at = (row_block * n_groups + first) * (16 * K) + row;
-        uint previous[2] = {0, 0};
-        int acc[8][TOKENS];
-
-        [[unroll]] for (int i = 0; i < 8; i++)
-            [[unroll]] for (uint t = 0; t < TOKENS; t++)
-                acc[i][t] = 0;
-        if (first > 0 && first < n_groups) {
-            previous[0] = codes[at - 16 * K + (K == 2 ? 0 : 16)];
-            previous[1] = codes[at - 16];
-        }
-        for (uint g = first; g < last; g += AHEAD) {
-            uint word[AHEAD][K];
-
-            [[unroll]] for (uint j = 0; j < AHEAD; j++)
-                [[unroll]] for (uint v = 0; v < K; v++)
-                    word[j][v] = codes[at + (j * K + v) * 16];
-            at += AHEAD * 16 * K;
-            [[unroll]] for (uint j = 0; j < AHEAD; j++) {
-                uint words[8];
-                int x_word[TOKENS];
-
-                [[unroll]] for (uint t = 0; t < TOKENS; t++)
-                    x_word[t] = x[min(first_token + t, n_tokens - 1) * x_stride + g + j];
-                decode(word[j], previous, copy, words);
-                [[unroll]] for (uint i = 0; i < 8; i++)
-                    [[unroll]] for (uint t = 0; t < TOKENS; t++)
-                        acc[i][t] += multiply(x_word[t], words[i]);
-            }
-        }
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            for (uint i = thread; i < wide * 2; i += gl_WorkGroupSize.x)
-                team_sums[i] = 0;
-            barrier();
-            [[unroll]] for (int i = 0; i < 8; i++)
-                atomicAdd(team_sums[team * RUN / 64 * 128 + 16 * i + row], acc[i][t]);
-            barrier();
-            for (uint i = thread; i < wide * 2; i += gl_WorkGroupSize.x) {
-                const uint h = chunk * wide / 64 + i / 128, token = first_token + t;
-
-                if (h < n_blocks && token < n_tokens)
-                    sums[(token * n_blocks + h) * padded_rows + row_block * 128 + i % 128] =
-                        team_sums[i];
-            }
-            barrier();
-        }
-    }
+    for (uint unit = begin; unit < end; unit += ROUND) /* its first barrier is the tables', too */
+        multiply_units(unit, min(ROUND, end - unit));
+    finish_units(begin, end, n_units);
 }

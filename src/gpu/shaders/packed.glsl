@@ -2,39 +2,54 @@
  *
  * A word is what a vector holds for the four columns of a row.  In each plane, the windows of two
  * neighbouring steps lie in 8 bits, which choose a pair of values: one look-up in shared memory
- * serves two weights.  Each thread reads a copy of the tables in its own bank.  Values are biased by
- * 64 in each plane, so bytes add without carry.  Needs K, the bits a weight, and a buffer pairs[]. */
+ * serves two weights.  Values are biased by 64 in each plane, so bytes add without carry.
+ *
+ * There are four tables: the pairs of plane a and of plane b, in the low half of a word for the first
+ * of two columns and in the high half for the second.  So the sum of four look-ups is two steps of
+ * two columns and both planes.  An entry is a row of COPIES words, a quarter for each table; a thread
+ * keeps to banks of its own by visiting the tables in an order of its own (table ^ quarter).
+ *
+ * Needs K, the bits a weight, and a buffer pairs[]. */
 layout(local_size_x_id = 0) in;                 /* 256 or more */
-layout(constant_id = 1) const uint COPIES = 16; /* of a table: 16 or 32 */
+layout(constant_id = 1) const uint COPIES = 16; /* words of an entry: 16 or 32 */
 
-#if K == 2
-const uint ENTRIES = 128;
-#else
-const uint ENTRIES = 256; /* plane b of K == 3 uses 128 */
-#endif
-shared uint16_t table[ENTRIES * COPIES * 2]; /* [entry][copy][plane] */
+shared uint table[256 * COPIES]; /* [entry][shifted][plane][copy] */
 
 void fill_tables()
 {
-    const uint thread = gl_LocalInvocationIndex, n = gl_WorkGroupSize.x / ENTRIES;
-    const uint entry = thread % ENTRIES, pair = pairs[entry];
+    const uint each = COPIES / 4;
 
-    for (uint j = thread / ENTRIES; j < COPIES; j += n) {
-        const uint copy = (j + thread) % COPIES; /* neighbours write to different banks */
+    for (uint i = gl_LocalInvocationIndex; i < 256 * COPIES; i += gl_WorkGroupSize.x) {
+        const uint number = i % COPIES / each, pair = pairs[i / COPIES];
 
-        table[(entry * COPIES + copy) * 2] = uint16_t(pair);
-        table[(entry * COPIES + copy) * 2 + 1] = uint16_t(pair >> 16);
+        table[i] = ((number & 1) != 0 ? pair >> 16 : pair & 0xffff) << 8 * (number & 2);
     }
 }
 
+/* Of a thread: its order of planes and columns, and its place in the tables at each visit. */
+bool begins_with_b;
+uint column_bits[2];
+uint places[4];
+
+void choose_places()
+{
+    const uint each = COPIES / 4, copy = gl_LocalInvocationIndex % COPIES, quarter = copy / each;
+
+    begins_with_b = (quarter & 1) != 0;
+    column_bits[0] = 8 * (quarter / 2);
+    column_bits[1] = 8 - column_bits[0];
+    for (uint visit = 0; visit < 4; visit++)
+        places[visit] = (quarter ^ visit) * each + copy % each;
+}
+
 /* Windows of steps (0, 1), (2, 3), (4, 5), (6, 7), a byte a column: previous is the last vector of
- * the block to the left. */
+ * the block to the left.  Those of rate 1 have 7 bits; the eighth does not matter. */
 void windows_of_rate_1(uint previous, uint v, out uint windows[4])
 {
-    windows[0] = ((previous >> 3) & 0x1f1f1f1fu) | ((v << 5) & 0x60606060u);
-    windows[1] = ((previous >> 5) & 0x07070707u) | ((v << 3) & 0x78787878u);
-    windows[2] = ((previous >> 7) & 0x01010101u) | ((v << 1) & 0x7e7e7e7eu);
-    windows[3] = (v >> 1) & 0x7f7f7f7fu;
+    windows[0] = ((previous >> 3) & 0x1f1f1f1fu) | ((v << 5) & 0xe0e0e0e0u);
+    windows[1] = ((previous >> 5) & 0x07070707u) | ((v << 3) & 0xf8f8f8f8u);
+    windows[2] = ((previous >> 7) & 0x01010101u) | ((v << 1) & 0xfefefefeu);
+    windows[3] = v >> 1;
 }
 
 void windows_of_rate_2(uint previous, uint v0, uint v1, out uint windows[4])
@@ -45,20 +60,10 @@ void windows_of_rate_2(uint previous, uint v0, uint v1, out uint windows[4])
     windows[3] = v1;
 }
 
-/* Both planes' values of two steps of column c: step i low, step i + 1 high. */
-uint look_up(uint window_a, uint window_b, int c, uint copy)
+/* v: the thread's words of a block; previous: of plane a and b, the last vector of the block to the
+ * left, brought forward. */
+void windows_of(uint v[K], inout uint previous[2], out uint a[4], out uint b[4])
 {
-    const uint a = bitfieldExtract(window_a, 8 * c, 8), b = bitfieldExtract(window_b, 8 * c, 8);
-
-    return uint(table[(a * COPIES + copy) * 2]) + uint(table[(b * COPIES + copy) * 2 + 1]);
-}
-
-/* Weights + 128 of a block: words[i] is row 16 i + r, columns 0, 2, 1, 3.  v: the thread's words of
- * the block; previous: of plane a and b, the last vector of the block to the left, brought forward. */
-void decode(uint v[K], inout uint previous[2], uint copy, out uint words[8])
-{
-    uint a[4], b[4];
-
 #if K == 2
     windows_of_rate_1(previous[0], v[0], a);
     windows_of_rate_1(previous[1], v[1], b);
@@ -73,11 +78,44 @@ void decode(uint v[K], inout uint previous[2], uint copy, out uint words[8])
     previous[0] = v[1];
 #endif
     previous[1] = v[K - 1];
-    [[unroll]] for (uint i = 0; i < 4; i++) {
-        const uint p = look_up(a[i], b[i], 0, copy) + (look_up(a[i], b[i], 1, copy) << 16);
-        const uint q = look_up(a[i], b[i], 2, copy) + (look_up(a[i], b[i], 3, copy) << 16);
+}
 
-        words[2 * i] = (p & 0x00ff00ffu) | ((q << 8) & 0xff00ff00u);
-        words[2 * i + 1] = ((p >> 8) & 0x00ff00ffu) | (q & 0xff00ff00u);
+/* The pair of a column's window. */
+uint look_up(uint windows, uint bits, uint place)
+{
+#ifdef DOT
+    return table[dot_unsigned(windows, COPIES << bits, 0) + place]; /* one instruction */
+#else
+    return table[bitfieldExtract(windows, int(bits), 8) * COPIES + place];
+#endif
+}
+
+/* Steps i and i + 1 of two columns, bytes [column][step], from windows at 8 * column bits. */
+uint two_columns(uint first, uint second, uint bits)
+{
+    return look_up(first, column_bits[0] + bits, places[0]) +
+           look_up(second, column_bits[0] + bits, places[1]) +
+           look_up(first, column_bits[1] + bits, places[2]) +
+           look_up(second, column_bits[1] + bits, places[3]);
+}
+
+/* Weights + 128 of a block: pairs_of[i] is rows 32 i + r and 32 i + 16 + r in columns 0 and 1 and in
+ * columns 2 and 3. */
+void decode(uint v[K], inout uint previous[2], out uvec2 pairs_of[4])
+{
+    uint a[4], b[4];
+
+    windows_of(v, previous, a, b);
+    [[unroll]] for (uint i = 0; i < 4; i++) {
+        const uint first = begins_with_b ? b[i] : a[i], second = begins_with_b ? a[i] : b[i];
+
+        pairs_of[i] = uvec2(two_columns(first, second, 0), two_columns(first, second, 16));
     }
+}
+
+/* The same by rows: columns 0, 2, 1, 3 of row 32 i + r, and of row 32 i + 16 + r. */
+uvec2 rows_of(uvec2 pair)
+{
+    return uvec2((pair.x & 0x00ff00ffu) | ((pair.y << 8) & 0xff00ff00u),
+                 ((pair.x >> 8) & 0x00ff00ffu) | (pair.y & 0xff00ff00u));
 }
