@@ -82,6 +82,14 @@ static void flush_directory(const char *path)
     free(copy);
 }
 
+upg_status upg_rename_file(const char *from, const char *to, upg_error *err)
+{
+    if (rename(from, to) != 0)
+        return upg_fail_errno(err, to, "rename the finished file to this name");
+    flush_directory(to);
+    return UPG_OK;
+}
+
 upg_status upg_atomic_file_commit(struct upg_atomic_file *file, upg_error *err)
 {
     upg_status status = UPG_OK;
@@ -90,11 +98,9 @@ upg_status upg_atomic_file_commit(struct upg_atomic_file *file, upg_error *err)
         status = upg_fail_errno(err, file->part_path, "flush");
     if (close(file->fd) != 0 && status == UPG_OK)
         status = upg_fail_errno(err, file->part_path, "close");
-    if (status == UPG_OK && rename(file->part_path, file->path) != 0)
-        status = upg_fail_errno(err, file->path, "rename the finished file to this name");
     if (status == UPG_OK)
-        flush_directory(file->path);
-    else
+        status = upg_rename_file(file->part_path, file->path, err);
+    if (status != UPG_OK)
         unlink(file->part_path);
     release(file);
     return status;

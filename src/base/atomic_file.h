@@ -26,4 +26,8 @@ upg_status upg_atomic_file_commit(struct upg_atomic_file *file, upg_error *err);
  */
 void upg_atomic_file_discard(struct upg_atomic_file *file);
 
+/* Give a finished file another name on the same file system, in the place of what has it; the
+ * directory is flushed. */
+upg_status upg_rename_file(const char *from, const char *to, upg_error *err);
+
 #endif

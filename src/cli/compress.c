@@ -51,11 +51,10 @@ static void summarize(const char *path, const json_t *report)
 static upg_status write_report(const char *path, const char *text, const struct settings *settings,
                                upg_error *err)
 {
-    json_error_t json_error;
-    json_t *report = json_loads(text, 0, &json_error);
+    json_t *report = json_loads(text, 0, NULL);
 
-    if (!report)
-        return fail(err, UPG_ERR_INTERNAL, "the report is no JSON: %s", json_error.text);
+    if (!report) /* it is JSON: the library made it */
+        return fail_memory(err, "the report");
     if (settings->json)
         return json_write(report, JSON_INDENT(2), err);
     summarize(path, report);

@@ -3,6 +3,7 @@
  * Each map is encoded for the inputs that it will really see: calibration rows go through the maps
  * that are compressed already, within a layer too.  The rows of all windows are held at four places
  * (x, heads, y, act); everything else of a layer exists for one batch of windows at a time. */
+#include "base/atomic_file.h"
 #include "compress/layers.h"
 #include "compress/plan.h"
 #include "compress/report.h"
@@ -364,7 +365,8 @@ static upg_status write_file(struct compression *c, upg_error *err)
     if (!provenance || (c->tune_steps > 0 && !quality))
         status = upg_fail_memory(err, "metadata", METADATA_RESERVE);
     if (status == UPG_OK)
-        status = upg_writer_open(&writer, c->destination, &c->outline, METADATA_RESERVE, err);
+        status =
+            upg_writer_open(&writer, c->layers.store.finished, &c->outline, METADATA_RESERVE, err);
     for (size_t i = 0; i < c->plan.n_slots && status == UPG_OK; i++)
         status = write_slot(c, writer, i, err);
     if (status == UPG_OK)
@@ -373,6 +375,20 @@ static upg_status write_file(struct compression *c, upg_error *err)
         upg_writer_discard(writer);
     json_decref(provenance);
     json_decref(quality);
+    return status;
+}
+
+/* A file that every command can read gets the name that was asked for. */
+static upg_status check_file(struct compression *c, upg_error *err)
+{
+    const char *file = c->layers.store.finished;
+    upg_status status = upg_verify(file, NULL, err);
+
+    if (status == UPG_OK)
+        status = upg_trial_run(file, c->calibration.ids, WINDOW, c->options->n_threads,
+                               &c->trial_nll, err);
+    if (status == UPG_OK)
+        status = upg_rename_file(file, c->destination, err);
     return status;
 }
 
@@ -427,10 +443,7 @@ upg_status upg_compress(const char *source, const char *destination,
     if (status == UPG_OK)
         status = write_file(&c, err);
     if (status == UPG_OK)
-        status = upg_verify(destination, NULL, err);
-    if (status == UPG_OK)
-        status = upg_trial_run(destination, c.calibration.ids, WINDOW, c.options->n_threads,
-                               &c.trial_nll, err);
+        status = check_file(&c, err);
     if (status == UPG_OK) {
         c.seconds = now() - begin;
         upg_report_trial(c.options, c.original_nll, c.trial_nll);

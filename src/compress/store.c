@@ -38,13 +38,17 @@ static char *file_name(const struct upg_store *store, size_t slot)
 upg_status upg_store_open(struct upg_store *store, const char *path, uint64_t fingerprint,
                           upg_error *err)
 {
-    const size_t n = strlen(path) + sizeof ".work";
+    const size_t n = strlen(path) + sizeof ".work/finished.upg";
 
     store->fingerprint = fingerprint;
     store->folder = malloc(n);
-    if (!store->folder)
+    store->finished = malloc(n);
+    if (!store->folder || !store->finished) {
+        upg_store_close(store);
         return upg_fail_memory(err, "a folder's name", n);
+    }
     snprintf(store->folder, n, "%s.work", path);
+    snprintf(store->finished, n, "%s.work/finished.upg", path);
     if (mkdir(store->folder, 0777) != 0 && errno != EEXIST) {
         const upg_status status = upg_fail_errno(err, store->folder, "create the folder");
         upg_store_close(store);
@@ -56,7 +60,8 @@ upg_status upg_store_open(struct upg_store *store, const char *path, uint64_t fi
 void upg_store_close(struct upg_store *store)
 {
     free(store->folder);
-    store->folder = NULL;
+    free(store->finished);
+    store->folder = store->finished = NULL;
 }
 
 static size_t code_bytes(const struct upg_coded_map *map, size_t i)

@@ -2,7 +2,8 @@
  *
  * One file a slot, written under its final name only when complete and flushed.  A run with the
  * same source, options and text finds them again; whatever does not fit (another fingerprint, a
- * wrong checksum) is a miss and is made anew.  Only this program, on this machine, reads them. */
+ * wrong checksum) is a miss and is made anew.  Only this program, on this machine, reads them.
+ * The finished file is written here too, and leaves when it is checked. */
 #ifndef UPG_COMPRESS_STORE_H
 #define UPG_COMPRESS_STORE_H
 
@@ -10,6 +11,7 @@
 
 struct upg_store {
     char *folder;         /* owned */
+    char *finished;       /* owned: name of the finished file until it is checked */
     uint64_t fingerprint; /* of everything that the codes depend on */
 };
 

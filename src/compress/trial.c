@@ -47,10 +47,11 @@ upg_status upg_trial_run(const char *path, const int32_t *ids, size_t n, size_t 
     if (status == UPG_OK)
         status = read_window(engine, ids, n, info.n_vocab, nll, err);
     if (status == UPG_OK && !isfinite(*nll))
-        status = upg_fail(err, UPG_ERR_INTERNAL,
-                          "%s: is written, but its logits for held-out text are no numbers; please "
-                          "report this, and keep the original",
-                          path);
+        status =
+            upg_fail(err, UPG_ERR_INTERNAL,
+                     "%s: its logits for held-out text are no numbers; please report this, and "
+                     "keep the original",
+                     path);
     upg_engine_free(engine);
     upg_model_free(model);
     return status;
