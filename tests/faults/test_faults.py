@@ -5,6 +5,7 @@ UPG_FAULTS=all tries every number, UPG_FAULTS=SEED repeats a sample.
 """
 import os
 import random
+import shutil
 import struct
 import subprocess
 import time
@@ -30,6 +31,8 @@ COMMANDS = {
     "export": ["export", "{root}/tests/data/fuzz/gguf/phi3_long.gguf", "{out}", "--format", "gguf", "--threads", "1"],
     "plan": ["plan", "--shape", "tiny", "--json", "--threads", "1"],
     "synth": ["synth", "{out}", "--shape", "tiny", "--layers", "1", "--threads", "1"],
+    "compress": ["compress", "{model}", "{out}", "--calibration", "{calibration}", "--bpw", "8", "--effort", "fast",
+                 "--tune-steps", "0", "--threads", "1"],
     "eval": ["eval", "{root}/models/default.upg", "{text}", "--ctx", "16", "--threads", "1", "--json"],
 }
 
@@ -60,19 +63,26 @@ class Runner:
         self.files.mkdir()
         text = folder / "text.txt"
         text.write_text("The cat sat on the mat, and the dog looked at the moon. " * 3)
-        checkpoint.write(folder / "model", num_hidden_layers=1)
-        names = {"text": text, "out": self.files / "out.npy", "root": root, "model": folder / "model"}
+        calibration = folder / "calibration.txt"
+        calibration.write_text(checkpoint.TEXT)
+        checkpoint.write(folder / "model", num_hidden_layers=1, hidden_size=64, intermediate_size=64, vocab_size=264,
+                         num_attention_heads=2, num_key_value_heads=1)
+        names = {"text": text, "calibration": calibration, "out": self.files / "out.npy", "root": root,
+                 "model": folder / "model"}
         self.command = [str(binary)] + [argument.format(**names) for argument in arguments]
 
-    def run(self, fault):
-        for path in [self.report, *self.files.iterdir()]:
-            path.unlink(missing_ok=True)
+    def run(self, fault, goes_on=False):
+        self.report.unlink(missing_ok=True)
+        if not goes_on:
+            shutil.rmtree(self.files)
+            self.files.mkdir()
         # OpenBLAS starts threads when it is loaded, which come and go with memory of their own: not ours to count.
         env = dict(os.environ, LD_PRELOAD=str(self.library), UPG_FAULT=fault, UPG_FAULT_REPORT=str(self.report),
                    OPENBLAS_NUM_THREADS="1")
         done = subprocess.run(self.command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
         n_calls, n_failed, n_live = struct.unpack("3q", self.report.read_bytes())
-        files = {path.name: path.read_bytes() for path in self.files.iterdir()}
+        # A folder of work is there for the next try.
+        files = {path.name: path.read_bytes() for path in self.files.iterdir() if path.is_file()}
         return done, n_calls, n_failed, n_live, files
 
 
@@ -87,21 +97,26 @@ def sample(n_calls, rng):
     return numbers
 
 
-def check(fault, kind, clean, faulty):
-    """The faulty run ended as the clean one, or with a message and without traces."""
+def check(fault, kind, clean, faulty, is_exact):
+    """The faulty run ended as the clean one (is_exact: with the same files), or with a message and without traces."""
     done, _, n_failed, n_live, files = faulty
     message = done.stderr.decode("utf-8", "replace")
     assert done.returncode in EXIT_CODES[kind], f"{fault}: exit code {done.returncode}: {message}"
     assert not [name for name in files if name.endswith(".part")], f"{fault}: left {list(files)}"
     if done.returncode == 0:
         # Where a fault does not matter, it does not change the answer either.
-        assert files == clean[4], f"{fault}: other files"
+        assert files == clean[4] or (not is_exact and sizes(files) == sizes(clean[4])), f"{fault}: other files"
         assert stable(done.stdout) == stable(clean[0].stdout), f"{fault}: another answer: {done.stdout!r}"
     else:
         assert n_failed > 0, f"{fault}: failed without a fault: {message}"
         assert message.startswith("upg: ") or "\nupg: " in message, f"{fault}: no message: {message!r}"
-        assert not files, f"{fault}: left {list(files)}"
+        # Whole and checked is a file too whose report could not be printed any more.
+        assert not files or (kind == "memory" and files == clean[4]), f"{fault}: left {list(files)}"
     assert n_live <= clean[3], f"{fault}: {n_live - clean[3]} blocks of memory were not freed"
+
+
+def sizes(files):
+    return {name: len(data) for name, data in files.items()}
 
 
 def stable(text):
@@ -117,9 +132,25 @@ def test_every_failure_is_a_message(upg_binary, library, rng, root, tmp_path, na
     runner = Runner(upg_binary, library, root, tmp_path, COMMANDS[name])
     clean = runner.run(f"{kind}:0")
     assert clean[0].returncode == 0, clean[0].stderr.decode()
+    # Without memory to pack bfloat16 tiles the compressor multiplies in float32: codes differ a little.
+    is_exact = name != "compress" or kind != "memory"
     for number in sample(clean[1], rng):
         fault = f"{kind}:{number}{persists}"
-        check(fault, kind, clean, runner.run(fault))
+        check(fault, kind, clean, runner.run(fault), is_exact)
+
+
+@pytest.mark.parametrize("kind", EXIT_CODES)
+def test_compression_goes_on_after_a_failure(upg_binary, library, rng, root, tmp_path, kind):
+    """The same command again makes the same file, wherever the first one failed, and leaves no work behind."""
+    runner = Runner(upg_binary, library, root, tmp_path, COMMANDS["compress"])
+    _, n_calls, _, _, expected = runner.run(f"{kind}:0")
+    for number in rng.sample(range(1, n_calls + 1), min(n_calls, 8)):
+        failed, _, _, _, files = runner.run(f"{kind}:{number}+")
+        assert failed.returncode == 0 or not files or kind == "memory", f"{kind}:{number}+: left {list(files)}"
+        again, _, _, _, files = runner.run(f"{kind}:0", goes_on=True)
+        assert again.returncode == 0, again.stderr.decode()
+        assert files == expected, f"{kind}:{number}+: another file"
+        assert [path.name for path in runner.files.iterdir()] == list(expected)
 
 
 @pytest.mark.parametrize("arguments", [["tokenize", "-p", "Hello"], ["inspect"], ["inspect", "--json"], ["--help"],
