@@ -233,6 +233,7 @@ static upg_status check_rope_keys(const json_t *rope, const char *where, upg_err
 static upg_status rope_type(const json_t *rope, const char *where, bool *is_long, upg_error *err)
 {
     static const char *const keys[] = {"rope_type", "type"};
+    static const char *const names[] = {"rope_scaling.rope_type", "rope_scaling.type"};
 
     *is_long = false;
     for (size_t i = 0; i < 2; i++) {
@@ -243,7 +244,7 @@ static upg_status rope_type(const json_t *rope, const char *where, bool *is_long
         if (name && (strcmp(name, "longrope") == 0 || strcmp(name, "su") == 0))
             *is_long = true;
         else if (!name || strcmp(name, "default") != 0)
-            return fail_unsupported(err, where, keys[i], value);
+            return fail_unsupported(err, where, names[i], value);
     }
     return UPG_OK;
 }

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "text/tokenizer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -366,7 +367,11 @@ upg_status upg_tokenizer_from_json(upg_tokenizer **tokenizer, const char *where,
         status = read_tokenizer(&made, root, where, err);
     json_decref(root);
     if (status == UPG_OK && config_json && !template_text) {
-        status = upg_json_parse(&config, "tokenizer_config.json", config_json, n_config, err);
+        const char *slash = strrchr(where, '/');
+        char beside[sizeof err->message]; /* for messages */
+        snprintf(beside, sizeof beside, "%.*stokenizer_config.json",
+                 slash ? (int)(slash + 1 - where) : 0, where);
+        status = upg_json_parse(&config, beside, config_json, n_config, err);
         template_text = json_string_value(find_template(config));
         n_template = json_string_length(find_template(config));
     }

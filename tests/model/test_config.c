@@ -146,7 +146,7 @@ static const struct {
     {"{\"position_embedding_type\":\"alibi\"}", UPG_ERR_UNSUPPORTED, "position_embedding_type"},
     {"{\"alibi\":true}", UPG_ERR_UNSUPPORTED, "alibi"},
     {"{\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", UPG_ERR_UNSUPPORTED,
-     "type: is \"yarn\""},
+     "rope_scaling.type: is \"yarn\""},
     {"{\"rope_scaling\":{\"rope_type\":\"llama3\"}}", UPG_ERR_UNSUPPORTED, "rope_type"},
     {"{\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", UPG_ERR_UNSUPPORTED, "linear"},
     {"{\"rope_scaling\":{\"type\":\"default\",\"short_mscale\":1.1}}", UPG_ERR_UNSUPPORTED,

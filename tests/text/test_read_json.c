@@ -226,6 +226,21 @@ static void the_template_is_found_in_the_config(void **state)
     free(text);
 }
 
+static void a_damaged_config_is_named_with_its_folder(void **state)
+{
+    json_t *document = small_json();
+    char *text = json_dumps(document, 0);
+    upg_tokenizer *tokenizer = NULL;
+    upg_error err;
+
+    (void)state;
+    json_decref(document);
+    assert_fails(upg_tokenizer_from_json(&tokenizer, "a/b/tokenizer.json", text, strlen(text), "{",
+                                         1, NULL, 0, &err),
+                 UPG_ERR_FORMAT, err, "a/b/tokenizer_config.json: not valid JSON");
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +250,7 @@ int main(void)
         cmocka_unit_test(layouts_that_mean_the_same_are_read),
         cmocka_unit_test(digits_stand_alone_where_the_file_says_so),
         cmocka_unit_test(the_template_is_found_in_the_config),
+        cmocka_unit_test(a_damaged_config_is_named_with_its_folder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
