@@ -97,6 +97,8 @@ static void check_logits(upg_compute compute, upg_kv_type kv_type, double tolera
     upg_model_get_info(f.model, &info);
     json_array_foreach(json_object_get(f.golden, "logits"), i, entry)
     {
+        if (SLOW_BUILD && compute == UPG_COMPUTE_REFERENCE && i >= 3)
+            continue;
         upg_tokens prompt = tokenize(&f, entry);
         double difference;
 
@@ -147,6 +149,8 @@ static void greedy_answers_are_the_official_ones(void **state)
     options.sampling.n_logit_bias = 2;
     json_array_foreach(json_object_get(f.golden, "greedy"), i, entry)
     {
+        if (SLOW_BUILD && i >= 3)
+            continue;
         const json_t *expected = json_object_get(entry, "new_ids");
         upg_tokens prompt = tokenize(&f, entry);
         upg_generation answer = {0};

@@ -189,7 +189,7 @@ static double now(void)
 {
     struct timespec time;
 
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
@@ -214,7 +214,7 @@ static void long_runs_are_tokenized_in_good_time(void **state)
                  {"space newline", " \n"},
                  {"byte FF", "\xFF"}};
     static const char *const names[] = {"phi4", "phi4_mini"};
-    const size_t n_bytes = 1 << 20;
+    const size_t n_bytes = SLOW_BUILD ? 1 << 18 : 1 << 20;
     char *text = malloc(n_bytes);
 
     (void)state;
@@ -232,7 +232,8 @@ static void long_runs_are_tokenized_in_good_time(void **state)
                 text[i] = units[u].text[i % n_unit];
             assert_ok(upg_tokenize(tokenizer, text, n_bytes, UPG_TEXT_PARSE_SPECIAL, &tokens, &err),
                       err);
-            printf("%s: 1 MiB of %s: %.2f s\n", names[t], units[u].label, now() - begin);
+            printf("%s: %zu bytes of %s: %.2f s\n", names[t], n_bytes, units[u].label,
+                   now() - begin);
             assert_true(now() - begin < 60);
             for (size_t i = 0; i < tokens.n; i++) {
                 const char *bytes;
