@@ -15,8 +15,11 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST = .venv/bin/python -m pytest -q
 CTEST = ctest --output-on-failure --timeout 600 --parallel $(JOBS) --test-dir
 
-# What has threads.
-THREADED = base_pool|codec_encode_matrix|encode_map|generate|sequence
+# What has threads: programs in C, and files of tests from outside.
+THREADED = base_pool codec_encode_matrix constraint dense_layer encode_map fit gemm generate golden_logits long_context \
+    matrix_types perplexity prefix_cache same_answer scheduler scheduler_soak sequence server_calls session speculation \
+    text_encode
+THREADED_OUTSIDE = tests/server/test_completions.py tests/server/test_http.py tests/compress tests/cli/test_bench.py
 
 # $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
 build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)
@@ -53,7 +56,7 @@ sanitize:
 tsan:
 	@scripts/setup
 	@$(call build,build-tsan,tsan)
-	@$(CTEST) build-tsan --tests-regex '^($(THREADED))$$'
+	@$(CTEST) build-tsan --tests-regex "^($$(echo $(THREADED) | tr ' ' '|'))$$"
 
 clang:
 	@scripts/setup --clang
