@@ -100,6 +100,8 @@ static const struct {
     {"matmul_i8_rows", offsetof(struct upg_kernels, matmul_i8_rows), upg_check_matmul_i8_rows},
     {"rms_norm", offsetof(struct upg_kernels, rms_norm), upg_check_rms_norm},
     {"silu_gate", offsetof(struct upg_kernels, silu_gate), upg_check_silu_gate},
+    {"running_softmax", offsetof(struct upg_kernels, running_softmax), upg_check_running_softmax},
+    {"scale_add", offsetof(struct upg_kernels, scale_add), upg_check_scale_add},
     {"rotate_quantize", offsetof(struct upg_kernels, rotate_quantize), upg_check_rotate_quantize},
     {"packed_matmul", offsetof(struct upg_kernels, packed_matmul), upg_check_packed_matmul},
     {"transform_out", offsetof(struct upg_kernels, transform_out), upg_check_transform_out},

@@ -66,6 +66,8 @@ void upg_check_matmul_f16(struct upg_check *check);
 void upg_check_matmul_i8_rows(struct upg_check *check);
 void upg_check_rms_norm(struct upg_check *check);
 void upg_check_silu_gate(struct upg_check *check);
+void upg_check_running_softmax(struct upg_check *check);
+void upg_check_scale_add(struct upg_check *check);
 void upg_check_rotate_quantize(struct upg_check *check);
 void upg_check_packed_matmul(struct upg_check *check);
 void upg_check_transform_out(struct upg_check *check);

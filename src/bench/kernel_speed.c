@@ -272,7 +272,16 @@ static void time_coded(struct upg_speed *s, bool keys)
     }
 }
 
-enum row_kernel { RMS_NORM, SILU_GATE, ROTATE_QUANTIZE, TRANSFORM_OUT };
+enum row_kernel { RMS_NORM, SILU_GATE, RUNNING_SOFTMAX, SCALE_ADD, ROTATE_QUANTIZE, TRANSFORM_OUT };
+
+/* N_COLS positions of one query. */
+static void soften_row(const struct upg_kernels *k, float *scores)
+{
+    float greatest = -INFINITY, total = 0;
+
+    for (size_t i = 0; i < N_COLS; i += UPG_CODED_TOKENS)
+        k->running_softmax(scores + i, UPG_CODED_TOKENS, &greatest, &total);
+}
 
 static void time_row(struct upg_speed *s, const char *name, enum row_kernel which)
 {
@@ -289,6 +298,8 @@ static void time_row(struct upg_speed *s, const char *name, enum row_kernel whic
             switch (which) {
             case RMS_NORM: k->rms_norm(out, s->gain, s->gain, N_COLS, 1e-5F); break;
             case SILU_GATE: k->silu_gate(out, s->gain, s->gain, N_COLS); break;
+            case RUNNING_SOFTMAX: soften_row(k, x); break;
+            case SCALE_ADD: k->scale_add(x, 0.5F, s->gain, N_COLS); break;
             case ROTATE_QUANTIZE:
                 k->rotate_quantize(&q8, s->gain, N_COLS, N_COLS, 1, 0, q8.n_blocks);
                 break;
@@ -331,6 +342,10 @@ void upg_speed_tier(struct upg_speed *s, const struct upg_kernels *kernels,
         time_row(s, "rms_norm", RMS_NORM);
     if (kernels->silu_gate != lower->silu_gate)
         time_row(s, "silu_gate", SILU_GATE);
+    if (kernels->running_softmax != lower->running_softmax)
+        time_row(s, "running_softmax", RUNNING_SOFTMAX);
+    if (kernels->scale_add != lower->scale_add)
+        time_row(s, "scale_add", SCALE_ADD);
     if (kernels->rotate_quantize != lower->rotate_quantize)
         time_row(s, "rotate_quantize", ROTATE_QUANTIZE);
     if (kernels->transform_out != lower->transform_out)

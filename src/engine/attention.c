@@ -213,26 +213,6 @@ static void multiply_values(const struct upg_attention *a, const struct queries 
                       UPG_KV_BLOCK, t->n);
 }
 
-/* One query's scores of a block, of which the first n_visible count, become probabilities relative
- * to the greatest score so far. */
-static void soften(const struct queries *t, size_t query, size_t n_visible)
-{
-    float *s = t->scores + query * UPG_KV_BLOCK;
-    float greatest = t->span.greatest[query], total = 0;
-
-    for (size_t j = 0; j < n_visible; j++)
-        greatest = s[j] > greatest ? s[j] : greatest;
-    for (size_t j = 0; j < n_visible; j++) {
-        s[j] = expf(s[j] - greatest);
-        total += s[j];
-    }
-    for (size_t j = n_visible; j < UPG_KV_BLOCK; j++)
-        s[j] = 0;
-    t->decay[query] = expf(t->span.greatest[query] - greatest);
-    t->span.total[query] = t->span.total[query] * t->decay[query] + total;
-    t->span.greatest[query] = greatest;
-}
-
 /* Positions of the block that begins at `begin` that a query at pos >= begin sees. */
 static size_t visible(size_t pos, size_t begin)
 {
@@ -248,15 +228,13 @@ static void attend_block(const struct upg_attention *a, const struct queries *t,
 
     multiply_keys(a, t, sides);
     for (size_t query = 0; query < t->n; query++)
-        soften(t, query, visible(first_pos + query / group, begin));
+        t->decay[query] = a->kernels->running_softmax(
+            t->scores + query * UPG_KV_BLOCK, visible(first_pos + query / group, begin),
+            &t->span.greatest[query], &t->span.total[query]);
     multiply_values(a, t, sides);
-    for (size_t query = 0; query < t->n; query++) {
-        float *o = t->span.o + query * t->stride;
-        const float *sums = t->sums + query * t->stride;
-
-        for (size_t i = 0; i < head_dim; i++)
-            o[i] = o[i] * t->decay[query] + sums[i];
-    }
+    for (size_t query = 0; query < t->n; query++)
+        a->kernels->scale_add(t->span.o + query * t->stride, t->decay[query],
+                              t->sums + query * t->stride, head_dim);
 }
 
 /* The positions of one span that the tile sees, into t->span. */

@@ -22,6 +22,9 @@
 /* silu() of a gate below about -83. */
 #define UPG_SILU_LEAST 0x1p-113F
 
+/* Exponentials below this may count as 0. */
+#define UPG_EXP_LEAST 0x1p-125F
+
 /* Activations prepared for packed matrices: rotated, quantized to int8 with one scale a scale
  * block.  Values lie in tiles of 16 tokens x 64 columns, as matrix units load them; the last tokens
  * in lower tiles.  One row is 64-byte aligned columns in order. */
@@ -92,6 +95,17 @@ struct upg_kernels {
      * Shazeer 2020 (SwiGLU).  Within 4 ulps of the exact value; where |silu| is below
      * UPG_SILU_LEAST it may count as 0.  Depends on gate[i] and up[i] alone, not on i and n. */
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
+
+    /* One step of a softmax over positions, a block at a time (Milakov & Gimelshein 2018): with m =
+     * max(*greatest, scores[i]), i < n_visible (1 .. 32), scores become exp(scores[i] - m), 0 from
+     * n_visible on, *total becomes *total decay + their sum, and *greatest m.  Returns decay =
+     * exp(*greatest before - m), 0 if that was -INFINITY.  Exponentials within 2 ulps; below
+     * UPG_EXP_LEAST they may count as 0. */
+    float (*running_softmax)(float scores[UPG_CODED_TOKENS], size_t n_visible, float *greatest,
+                             float *total);
+
+    /* y[i] = y[i] * factor + x[i], i < n.  Within 1 ulp of |y factor| + |x|. */
+    void (*scale_add)(float *y, float factor, const float *x, size_t n);
 
     /* Rotated and quantized rows, scale blocks [block_begin, block_end) of all tokens:
      *   x  [n_tokens, n_cols] with row stride x_stride; columns n_cols .. padded_cols - 1 count as 0

@@ -19,6 +19,8 @@ void upg_matmul_i8_rows_avx2(float *y, size_t y_stride, const int8_t *w, const f
                              size_t n_tokens);
 void upg_rms_norm_avx2(float *out, const float *x, const float *weight, size_t n, float eps);
 void upg_silu_gate_avx2(float *out, const float *gate, const float *up, size_t n);
+float upg_running_softmax_avx2(float *scores, size_t n_visible, float *greatest, float *total);
+void upg_scale_add_avx2(float *y, float factor, const float *x, size_t n);
 void upg_rotate_quantize_avx2(struct upg_q8_rows *out, const float *x, size_t x_stride,
                               size_t n_cols, uint64_t seed_in, size_t block_begin,
                               size_t block_end);

@@ -1,4 +1,4 @@
-/* elementwise.c -- norm and gate with AVX2; the last elements go through a padded copy, so that
+/* elementwise.c -- norm, gate and softmax with AVX2; the last elements go through a padded copy, so that
  * they are computed as all others are. */
 #include "kernels/avx2/avx2.h"
 
@@ -98,4 +98,60 @@ void upg_silu_gate_avx2(float *out, const float *gate, const float *up, size_t n
         _mm256_storeu_ps(out + i, gated(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
     if (i < n)
         store_last(out + i, gated(load_last(gate + i, n - i), load_last(up + i, n - i)), n - i);
+}
+
+static float greatest_of(__m256 v)
+{
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+static float sum_of(__m256 v)
+{
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+float upg_running_softmax_avx2(float *scores, size_t n_visible, float *greatest, float *total)
+{
+    enum { N = UPG_CODED_TOKENS / LANES };
+    const __m256i n = _mm256_set1_epi32((int)n_visible), eight = _mm256_set1_epi32(LANES);
+    const __m256 before = _mm256_set1_ps(*greatest);
+    __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256 s[N], counts[N], most = before, sum = _mm256_setzero_ps();
+
+    for (size_t i = 0; i < N; i++, index = _mm256_add_epi32(index, eight)) {
+        counts[i] = _mm256_castsi256_ps(_mm256_cmpgt_epi32(n, index));
+        s[i] = _mm256_blendv_ps(before, _mm256_loadu_ps(scores + i * LANES), counts[i]);
+        most = _mm256_max_ps(most, s[i]);
+    }
+
+    const float after = greatest_of(most);
+    const __m256 m = _mm256_set1_ps(after);
+    const float decay = _mm256_cvtss_f32(exp_of_negative(_mm256_sub_ps(before, m)));
+    for (size_t i = 0; i < N; i++) {
+        const __m256 p = _mm256_and_ps(counts[i], exp_of_negative(_mm256_sub_ps(s[i], m)));
+
+        _mm256_storeu_ps(scores + i * LANES, p);
+        sum = _mm256_add_ps(sum, p);
+    }
+    *total = *total * decay + sum_of(sum);
+    *greatest = after;
+    return decay;
+}
+
+void upg_scale_add_avx2(float *y, float factor, const float *x, size_t n)
+{
+    const __m256 f = _mm256_set1_ps(factor);
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(y + i, _mm256_fmadd_ps(_mm256_loadu_ps(y + i), f, _mm256_loadu_ps(x + i)));
+    if (i < n)
+        store_last(y + i, _mm256_fmadd_ps(load_last(y + i, n - i), f, load_last(x + i, n - i)),
+                   n - i);
 }

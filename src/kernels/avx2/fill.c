@@ -11,6 +11,8 @@ void upg_kernels_fill_avx2_fma(struct upg_kernels *kernels)
     kernels->matmul_i8_rows = upg_matmul_i8_rows_avx2;
     kernels->rms_norm = upg_rms_norm_avx2;
     kernels->silu_gate = upg_silu_gate_avx2;
+    kernels->running_softmax = upg_running_softmax_avx2;
+    kernels->scale_add = upg_scale_add_avx2;
     kernels->rotate_quantize = upg_rotate_quantize_avx2;
     kernels->packed_matmul = upg_packed_matmul_avx2_fma;
     kernels->transform_out = upg_transform_out_avx2;

@@ -1,4 +1,4 @@
-/* elementwise.c -- norm and gate with AVX-512. */
+/* elementwise.c -- norm, gate and softmax with AVX-512. */
 #include "kernels/avx512/avx512.h"
 
 #include <immintrin.h>
@@ -66,5 +66,36 @@ void upg_silu_gate_avx512(float *out, const float *gate, const float *up, size_t
         const __m512 sigmoid =
             _mm512_div_ps(_mm512_mask_mov_ps(one, negative, e), _mm512_add_ps(one, e));
         _mm512_mask_storeu_ps(out + i, mask, _mm512_mul_ps(u, _mm512_mul_ps(g, sigmoid)));
+    }
+}
+
+float upg_running_softmax_avx512(float *scores, size_t n_visible, float *greatest, float *total)
+{
+    const __mmask16 mask0 = mask_of(n_visible);
+    const __mmask16 mask1 = n_visible > 16 ? mask_of(n_visible - 16) : 0;
+    const __m512 before = _mm512_set1_ps(*greatest);
+    const __m512 s0 = _mm512_mask_loadu_ps(before, mask0, scores);
+    const __m512 s1 = _mm512_mask_loadu_ps(before, mask1, scores + 16);
+    const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(s0, s1), before));
+    const __m512 m = _mm512_set1_ps(most);
+    const __m512 p0 = _mm512_maskz_mov_ps(mask0, exp_of_negative(_mm512_sub_ps(s0, m)));
+    const __m512 p1 = _mm512_maskz_mov_ps(mask1, exp_of_negative(_mm512_sub_ps(s1, m)));
+    const float decay = _mm512_cvtss_f32(exp_of_negative(_mm512_sub_ps(before, m)));
+
+    _mm512_storeu_ps(scores, p0);
+    _mm512_storeu_ps(scores + 16, p1);
+    *total = *total * decay + _mm512_reduce_add_ps(_mm512_add_ps(p0, p1));
+    *greatest = most;
+    return decay;
+}
+
+void upg_scale_add_avx512(float *y, float factor, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        const __mmask16 mask = mask_of(n - i);
+        const __m512 sum =
+            _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, y + i), _mm512_set1_ps(factor),
+                            _mm512_maskz_loadu_ps(mask, x + i));
+        _mm512_mask_storeu_ps(y + i, mask, sum);
     }
 }

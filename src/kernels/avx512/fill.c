@@ -11,6 +11,8 @@ void upg_kernels_fill_avx512_bw(struct upg_kernels *kernels)
     kernels->matmul_i8_rows = upg_matmul_i8_rows_avx512;
     kernels->rms_norm = upg_rms_norm_avx512;
     kernels->silu_gate = upg_silu_gate_avx512;
+    kernels->running_softmax = upg_running_softmax_avx512;
+    kernels->scale_add = upg_scale_add_avx512;
     kernels->rotate_quantize = upg_rotate_quantize_avx512;
     kernels->packed_matmul = upg_packed_matmul_avx512_bw;
     kernels->transform_out = upg_transform_out_avx512;

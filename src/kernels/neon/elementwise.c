@@ -1,4 +1,4 @@
-/* elementwise.c -- norm and gate with NEON; the last elements go through a padded copy, so that
+/* elementwise.c -- norm, gate and softmax with NEON; the last elements go through a padded copy, so that
  * they are computed as all others are. */
 #include "kernels/neon/neon.h"
 
@@ -94,4 +94,46 @@ void upg_silu_gate_neon(float *out, const float *gate, const float *up, size_t n
         vst1q_f32(out + i, gated(vld1q_f32(gate + i), vld1q_f32(up + i)));
     if (i < n)
         store_last(out + i, gated(load_last(gate + i, n - i), load_last(up + i, n - i)), n - i);
+}
+
+float upg_running_softmax_neon(float *scores, size_t n_visible, float *greatest, float *total)
+{
+    enum { N = UPG_CODED_TOKENS / LANES };
+    const uint32x4_t n = vdupq_n_u32((uint32_t)n_visible);
+    const float32x4_t before = vdupq_n_f32(*greatest);
+    uint32x4_t index =
+        vcombine_u32(vcreate_u32(0x100000000), vcreate_u32(0x300000002)); /* 0 .. 3 */
+    uint32x4_t counts[N];
+    float32x4_t s[N], most = before, sum = vdupq_n_f32(0);
+
+    for (size_t i = 0; i < N; i++, index = vaddq_u32(index, vdupq_n_u32(LANES))) {
+        counts[i] = vcltq_u32(index, n);
+        s[i] = vbslq_f32(counts[i], vld1q_f32(scores + i * LANES), before);
+        most = vmaxq_f32(most, s[i]);
+    }
+
+    const float after = vmaxvq_f32(most);
+    const float32x4_t m = vdupq_n_f32(after);
+    const float decay = vgetq_lane_f32(exp_of_negative(vsubq_f32(before, m)), 0);
+    for (size_t i = 0; i < N; i++) {
+        const uint32x4_t p = vreinterpretq_u32_f32(exp_of_negative(vsubq_f32(s[i], m)));
+        const float32x4_t counted = vreinterpretq_f32_u32(vandq_u32(counts[i], p));
+
+        vst1q_f32(scores + i * LANES, counted);
+        sum = vaddq_f32(sum, counted);
+    }
+    *total = *total * decay + vaddvq_f32(sum);
+    *greatest = after;
+    return decay;
+}
+
+void upg_scale_add_neon(float *y, float factor, const float *x, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        vst1q_f32(y + i, vfmaq_n_f32(vld1q_f32(x + i), vld1q_f32(y + i), factor));
+    if (i < n)
+        store_last(y + i, vfmaq_n_f32(load_last(x + i, n - i), load_last(y + i, n - i), factor),
+                   n - i);
 }

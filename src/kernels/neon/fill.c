@@ -11,6 +11,8 @@ void upg_kernels_fill_neon_base(struct upg_kernels *kernels)
     kernels->matmul_i8_rows = upg_matmul_i8_rows_neon;
     kernels->rms_norm = upg_rms_norm_neon;
     kernels->silu_gate = upg_silu_gate_neon;
+    kernels->running_softmax = upg_running_softmax_neon;
+    kernels->scale_add = upg_scale_add_neon;
     kernels->rotate_quantize = upg_rotate_quantize_neon;
     kernels->packed_matmul = upg_packed_matmul_neon_base;
     kernels->transform_out = upg_transform_out_neon;

@@ -20,6 +20,8 @@ void upg_matmul_i8_rows_neon(float *y, size_t y_stride, const int8_t *w, const f
                              size_t n_tokens);
 void upg_rms_norm_neon(float *out, const float *x, const float *weight, size_t n, float eps);
 void upg_silu_gate_neon(float *out, const float *gate, const float *up, size_t n);
+float upg_running_softmax_neon(float *scores, size_t n_visible, float *greatest, float *total);
+void upg_scale_add_neon(float *y, float factor, const float *x, size_t n);
 void upg_rotate_quantize_neon(struct upg_q8_rows *out, const float *x, size_t x_stride,
                               size_t n_cols, uint64_t seed_in, size_t block_begin,
                               size_t block_end);

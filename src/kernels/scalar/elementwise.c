@@ -1,4 +1,4 @@
-/* elementwise.c -- norm and gate of one row. */
+/* elementwise.c -- norm, gate and softmax of one row. */
 #include "kernels/scalar/scalar.h"
 
 #include <math.h>
@@ -22,4 +22,29 @@ void upg_silu_gate_scalar(float *out, const float *gate, const float *up, size_t
         const float sigmoid = (gate[i] < 0 ? e : 1) / (1 + e);
         out[i] = up[i] * (gate[i] * sigmoid);
     }
+}
+
+float upg_running_softmax_scalar(float *scores, size_t n_visible, float *greatest, float *total)
+{
+    float most = *greatest, sum = 0;
+
+    for (size_t i = 0; i < n_visible; i++)
+        most = scores[i] > most ? scores[i] : most;
+    for (size_t i = 0; i < n_visible; i++) {
+        scores[i] = expf(scores[i] - most);
+        sum += scores[i];
+    }
+    for (size_t i = n_visible; i < UPG_CODED_TOKENS; i++)
+        scores[i] = 0;
+
+    const float decay = expf(*greatest - most);
+    *total = *total * decay + sum;
+    *greatest = most;
+    return decay;
+}
+
+void upg_scale_add_scalar(float *y, float factor, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = y[i] * factor + x[i];
 }

@@ -11,6 +11,8 @@ void upg_kernels_fill_scalar(struct upg_kernels *kernels)
         .matmul_i8_rows = upg_matmul_i8_rows_scalar,
         .rms_norm = upg_rms_norm_scalar,
         .silu_gate = upg_silu_gate_scalar,
+        .running_softmax = upg_running_softmax_scalar,
+        .scale_add = upg_scale_add_scalar,
         .rotate_quantize = upg_rotate_quantize_scalar,
         .packed_matmul = upg_packed_matmul_scalar,
         .transform_out = upg_transform_out,

@@ -15,6 +15,8 @@ void upg_matmul_i8_rows_scalar(float *y, size_t y_stride, const int8_t *w, const
                                size_t n_tokens);
 void upg_rms_norm_scalar(float *out, const float *x, const float *weight, size_t n, float eps);
 void upg_silu_gate_scalar(float *out, const float *gate, const float *up, size_t n);
+float upg_running_softmax_scalar(float *scores, size_t n_visible, float *greatest, float *total);
+void upg_scale_add_scalar(float *y, float factor, const float *x, size_t n);
 void upg_rotate_quantize_scalar(struct upg_q8_rows *out, const float *x, size_t x_stride,
                                 size_t n_cols, uint64_t seed_in, size_t block_begin,
                                 size_t block_end);
