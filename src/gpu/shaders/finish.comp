@@ -24,8 +24,7 @@ shared int scratch[512];
 void main()
 {
     const uint i = gl_LocalInvocationIndex, first_row = gl_WorkGroupID.x * 256;
-    const uint row = first_row + i, token = gl_WorkGroupID.y;
-    const float value = row < padded_rows ? scaled(f[token * padded_rows + row], row) : 0;
+    const uint row = min(first_row + i, padded_rows - 1), token = gl_WorkGroupID.y;
 
-    finish(value, token, first_row, i, 0, true);
+    finish(f[token * padded_rows + row], side_of(token, row), token, first_row, i, 0, true);
 }

@@ -5,34 +5,40 @@
  *
  * The Hadamard block of the last rows may be 128.  Needs the buffers and constants named here, and
  * scratch[] in shared memory. */
-float scaled(float value, uint row)
+struct Side { /* of a row: loaded before the values are there */
+    float scale;
+    bool is_negated;
+    float old;
+};
+
+Side side_of(uint token, uint row)
 {
     const vec2 scale = unpackHalf2x16(row_scale[row / 2]);
 
-    return value * (row % 2 == 0 ? scale.x : scale.y);
+    return Side(row % 2 == 0 ? scale.x : scale.y,
+                has_output_transform != 0 && (signs[row / 32] >> row % 32 & 1) != 0,
+                adds != 0 && row < n_rows ? y[y_begin + token * y_stride + row] : 0);
 }
 
-/* All threads of a workgroup enter; 256 of them, which have scratch[at .. at + 511], a token. */
-void finish(float value, uint token, uint first_row, uint i, uint at, bool is_used)
+/* All threads of a workgroup enter; 256 of them, which have scratch[at .. at + 511], compute the rows
+ * from first_row on. */
+void finish(float value, Side side, uint token, uint first_row, uint i, uint at, bool is_used)
 {
-    const uint row = first_row + i;
-
+    value *= side.scale;
     if (has_output_transform != 0) {
         const uint n = min(padded_rows - first_row, 256u); /* 256 or 128 */
 
-        for (uint d = 1, part = 0; d < n; d *= 2, part ^= 256) { /* two halves: one barrier each */
+        for (uint d = 1, part = 0; d < 256; d *= 2, part ^= 256) { /* two halves: one barrier each */
             scratch[at + part + i] = floatBitsToInt(value);
             barrier();
             const float other = intBitsToFloat(scratch[at + part + (i ^ d)]);
-            value = (i & d) == 0 ? value + other : other - value;
+            if (d < n)
+                value = (i & d) == 0 ? value + other : other - value;
         }
         value *= n == 256 ? 0.0625 : 0.088388346;
     }
-    if (row < n_rows && is_used) {
-        if (has_output_transform != 0 && (signs[row / 32] >> row % 32 & 1) != 0)
-            value = -value;
-        const uint to = y_begin + token * y_stride + row;
-
-        y[to] = adds != 0 ? y[to] + value : value;
+    if (first_row + i < n_rows && is_used) {
+        value = side.is_negated ? -value : value;
+        y[y_begin + token * y_stride + first_row + i] = adds != 0 ? side.old + value : value;
     }
 }

@@ -50,8 +50,8 @@ const uint ROUND = 24 / TOKENS; /* units: 12 KB of sums */
 
 shared int scratch[ROUND * TOKENS * 128]; /* sums [token][unit][128], and room for outputs */
 
-const uint CHECKED = 32;      /* 256 rows each that a workgroup looks at together */
-shared bool is_last[CHECKED]; /* nothing is missing, and this workgroup computes the outputs */
+const uint CHECKED = 32; /* 256 rows each that a workgroup looks at together */
+shared uint n_ready, ready[CHECKED]; /* those of which nothing is missing */
 
 #include "finish.glsl"
 
@@ -209,17 +209,20 @@ float total_of(uint t, uint row)
     return total;
 }
 
-void finish_rows(uint first_row)
+/* Outputs of the rows of ready[]: 256 threads compute 256 rows of a token. */
+void finish_rows()
 {
-    const uint thread = gl_LocalInvocationIndex, i = thread % 256, n = gl_WorkGroupSize.x / 256;
-    const uint row = min(first_row + i, padded_rows - 1);
+    const uint thread = gl_LocalInvocationIndex, i = thread % 256, place = thread / 256;
+    const uint n_at_once = gl_WorkGroupSize.x / 256, n = n_ready * TOKENS;
 
-    for (uint first = 0; first < TOKENS; first += n) {
-        const uint t = min(first + thread / 256, TOKENS - 1);
+    for (uint first = 0; first < n; first += n_at_once) {
+        const uint job = min(first + place, n - 1), t = job % TOKENS;
+        const uint first_row = ready[job / TOKENS] * 256, row = min(first_row + i, padded_rows - 1);
         const uint token = gl_WorkGroupID.z * TOKENS + t;
-        const bool is_used = first + thread / 256 < TOKENS && token < n_tokens;
+        const Side side = side_of(min(token, n_tokens - 1), row);
 
-        finish(scaled(total_of(t, row), row), token, first_row, i, thread / 256 * 512, is_used);
+        finish(total_of(t, row), side, token, first_row, i, place * 512,
+               first + place < n && token < n_tokens);
         barrier();
     }
 }
@@ -232,23 +235,24 @@ void finish_units(uint begin, uint end, uint n_units)
 
     memoryBarrierBuffer();
     for (uint first = begin / each; first * each < end; first += CHECKED) {
-        const uint n = min((end + each - 1) / each - first, CHECKED);
+        const uint i = first + thread, from = i * each, to = min(from + each, n_units);
 
+        if (thread == 0)
+            n_ready = 0;
         barrier();
-        if (thread < n) {
-            const uint i = first + thread, from = i * each, to = min(from + each, n_units);
+        if (thread < CHECKED && from < end) {
             const uint n_done = min(end, to) - max(begin, from);
             const uint at = first_counter + gl_WorkGroupID.z * n_counters + i;
 
-            is_last[thread] = atomicAdd(counters[at], n_done) + n_done == to - from;
-            if (is_last[thread])
+            if (atomicAdd(counters[at], n_done) + n_done == to - from) {
                 counters[at] = 0; /* for the next step */
+                ready[atomicAdd(n_ready, 1)] = i;
+            }
         }
         barrier();
         memoryBarrierBuffer();
-        for (uint i = 0; i < n; i++)
-            if (is_last[i])
-                finish_rows((first + i) * 256);
+        finish_rows();
+        barrier();
     }
 }
 

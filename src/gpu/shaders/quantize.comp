@@ -13,6 +13,7 @@
  * Workgroups: (scale block, token).  Words hold columns 0, 2, 1, 3 of a group of 4. */
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #ifdef COMBINE
 #define F16
 #include "cache.glsl"
@@ -41,19 +42,27 @@ layout(binding = 4) readonly buffer Rows { Row rows[]; };
 #endif
 
 shared float values[256];
-shared int codes_of[256];
-shared int sums[256];
+shared uint most; /* bits of the largest magnitude: as integers they are in order, and NaN wins */
+shared int sum_of_codes;
 
 const float LEAST = 7.888609052210118e-31; /* 2^-100: smaller blocks count as 0 */
 
 #if defined(NORM)
+const uint AHEAD = 20;
+
 float factor_of(uint from)
 {
     const uint i = gl_LocalInvocationIndex;
     float sum = 0;
 
-    for (uint j = i; j < n_cols; j += 256)
-        sum = fma(x[from + j], x[from + j], sum);
+    for (uint first = i; first < n_cols; first += 256 * AHEAD) {
+        float ahead[AHEAD]; /* loads side by side */
+
+        [[unroll]] for (uint j = 0; j < AHEAD; j++)
+            ahead[j] = first + 256 * j < n_cols ? x[from + first + 256 * j] : 0;
+        [[unroll]] for (uint j = 0; j < AHEAD; j++)
+            sum = fma(ahead[j], ahead[j], sum);
+    }
     values[i] = sum;
     barrier();
     for (uint d = 128; d > 0; d /= 2) {
@@ -86,6 +95,32 @@ float combined(uint token, uint col)
 }
 #endif
 
+/* Hadamard blocks of 256, or of 128 and 64, in values[]: 64 threads with four values each, so that two
+ * distances are one round.  All threads enter. */
+void transform(uint i, uint n)
+{
+    [[unroll]] for (uint d = 1; d < 256; d *= 4) {
+        const uint first = i % d + i / d * 4 * d;
+
+        if (i < 64) {
+            float a = values[first], b = values[first + d];
+            float c = values[first + 2 * d], e = values[first + 3 * d];
+            const bool with_b = d < 64 || n >= 128, with_e = d < 64 || n == 256;
+            const vec2 low = with_b ? vec2(a + b, a - b) : vec2(a, b);
+            const vec2 high = with_e ? vec2(c + e, c - e) : vec2(c, e);
+
+            values[first] = with_e ? low.x + high.x : low.x;
+            values[first + d] = with_e ? low.y + high.y : low.y;
+            values[first + 2 * d] = with_e ? low.x - high.x : high.x;
+            values[first + 3 * d] = with_e ? low.y - high.y : high.y;
+        }
+        if (d < 64)
+            barrier();
+    }
+}
+
+uint code_of(uint col) { return floatBitsToUint(values[col]); }
+
 void main()
 {
     const uint i = gl_LocalInvocationIndex, col = gl_WorkGroupID.x * 256 + i;
@@ -113,44 +148,35 @@ void main()
         if ((signs[col / 32] >> col % 32 & 1) != 0)
             value = -value;
     }
-    for (uint d = 1; d < 256; d *= 2) {
-        values[i] = value;
-        barrier();
-        const float other = values[i ^ d];
-        if (d < size)
-            value = (i & d) == 0 ? value + other : other - value;
-        barrier();
+    values[i] = value;
+    if (i == 0) {
+        most = 0;
+        sum_of_codes = 0;
     }
-    value *= size == 256 ? 0.0625 : size == 128 ? 0.088388346 : 0.125;
-
-    values[i] = i < n ? abs(value) : 0;
     barrier();
-    for (uint d = 128; d > 0; d /= 2) { /* a NaN wins: it must show in the outputs */
-        if (i < d && !(values[i] >= values[i + d]) && !isnan(values[i]))
-            values[i] = values[i + d];
-        barrier();
-    }
-    const float largest = values[0];
-    const bool is_finite = !isnan(largest) && !isinf(largest);
+    transform(i, n);
+    barrier();
+
+    value = values[i] * (size == 256 ? 0.0625 : size == 128 ? 0.088388346 : 0.125);
+    if (i < n)
+        atomicMax(most, floatBitsToUint(abs(value)));
+    barrier();
+    const float largest = uintBitsToFloat(most);
+    const bool is_finite = most < 0x7f800000;
     const bool is_usable = is_finite && largest >= LEAST;
     const int code = is_usable && i < n ? int(roundEven(value * (127 / largest))) : 0;
 
-    codes_of[i] = code;
-    sums[i] = code;
+    values[i] = intBitsToFloat(code);
+    atomicAdd(sum_of_codes, code);
     barrier();
-    for (uint d = 128; d > 0; d /= 2) {
-        if (i < d)
-            sums[i] += sums[i + d];
-        barrier();
-    }
     if (i < n / 4)
         codes[token * (padded_cols / 4) + gl_WorkGroupID.x * 64 + i] =
-            (uint(codes_of[4 * i]) & 255) | (uint(codes_of[4 * i + 2]) & 255) << 8 |
-            (uint(codes_of[4 * i + 1]) & 255) << 16 | uint(codes_of[4 * i + 3]) << 24;
+            (code_of(4 * i) & 255) | (code_of(4 * i + 2) & 255) << 8 |
+            (code_of(4 * i + 1) & 255) << 16 | code_of(4 * i + 3) << 24;
     if (i == 0) {
         const uint block = token * n_blocks + gl_WorkGroupID.x;
 
         scales[2 * block] = is_usable ? largest / 127 : is_finite ? 0 : uintBitsToFloat(0x7fc00000);
-        scales[2 * block + 1] = intBitsToFloat(sums[0]);
+        scales[2 * block + 1] = intBitsToFloat(sum_of_codes);
     }
 }
