@@ -8,6 +8,7 @@
 #   make install    into PREFIX (default /usr/local; DESTDIR is respected)
 #   make dist       dist/upg-VERSION.tar.gz of the last commit, the same bytes each time
 #   make deb        dist/*.deb for this Debian or Ubuntu
+#   make wheel      dist/*.whl for Python on any Linux (x86-64)
 
 VERSION := $(shell cat VERSION)
 PREFIX ?= /usr/local
@@ -24,7 +25,7 @@ THREADED_OUTSIDE = tests/server/test_completions.py tests/server/test_http.py te
 # $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
 build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)
 
-.PHONY: all run test bench lint sanitize tsan clang aarch64 faults check install dist deb clean
+.PHONY: all run test bench lint sanitize tsan clang aarch64 faults check install dist deb wheel clean
 
 all:
 	@scripts/setup
@@ -92,6 +93,10 @@ deb:
 	@cmake --build build-deb --parallel $(JOBS)
 	@mkdir -p dist
 	@cd build-deb && cpack -G DEB && mv ./*.deb ../dist/
+
+wheel:
+	@scripts/setup
+	@scripts/wheel
 
 clean:
 	rm -rf build build-* dist
