@@ -167,10 +167,6 @@ static upg_status make_device(struct gpu_device *gpu, upg_error *err)
     if (check_extension(gpu, extensions[2], NULL) == UPG_OK) /* then it must be enabled */
         enabled[n_enabled++] = extensions[2];
     gpu->vk.vkGetPhysicalDeviceFeatures2(gpu->physical, &has);
-    if (!has.features.shaderInt16)
-        return upg_fail(err, UPG_ERR_UNSUPPORTED, "GPU: %s has no 16-bit integers; use device cpu",
-                        gpu->limits.name);
-    wants.features.shaderInt16 = VK_TRUE;
     gpu->limits.has_dot = dot.shaderIntegerDotProduct;
     if (gpu->limits.has_dot)
         wants.pNext = &dot;

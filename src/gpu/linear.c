@@ -14,8 +14,8 @@ enum {
     SUMS_BYTES = 128 << 20,    /* a pass's sums; at most what lavapipe takes as one range */
     DECODED_BYTES = 128 << 20, /* a matrix that is decoded for many rows, at most */
     MAX_TILE = 8,              /* rows that a packed program takes at a time */
-    LEAST_UNITS = 3,           /* of packed.comp, for which a workgroup's tables are worth filling */
-    MANY_ROWS = 49             /* from here on decoding first is faster (H100: 75 ms a step) */
+    LEAST_UNITS = 3, /* of packed.comp, for which a workgroup's tables are worth filling */
+    MANY_ROWS = 49   /* from here on decoding first is faster (H100: 75 ms a step) */
 };
 
 static uint64_t sums_bytes_of(const struct gpu_matrix *part)
@@ -376,8 +376,8 @@ static void add_needs(struct needs *needs, const struct gpu_linear *linear, uint
 static upg_status make_counters(struct upg_gpu *gpu, uint64_t n_bytes, upg_error *err)
 {
     struct gpu_upload upload = {0};
-    upg_status status = gpu_buffer_new(&gpu->device, &gpu->scratch.counters, n_bytes, GPU_LOCAL,
-                                       "counters", err);
+    upg_status status =
+        gpu_buffer_new(&gpu->device, &gpu->scratch.counters, n_bytes, GPU_LOCAL, "counters", err);
 
     if (status == UPG_OK)
         status = gpu_upload_init(&upload, &gpu->device, err);

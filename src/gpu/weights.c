@@ -30,7 +30,8 @@ static struct gpu_range load_signs(struct gpu_upload *upload, uint64_t seed, uin
 static struct gpu_range load_codes(struct gpu_upload *upload, const struct upg_packed *from)
 {
     const size_t n = (size_t)16 * (size_t)from->k; /* words of a column group */
-    const size_t n_pairs = from->padded_rows / UPG_ROW_BLOCK * from->padded_cols / UPG_COL_GROUP / 2;
+    const size_t n_pairs =
+        from->padded_rows / UPG_ROW_BLOCK * from->padded_cols / UPG_COL_GROUP / 2;
     const size_t each = 2048; /* pairs of a piece: 1 MiB at k = 4 */
     const uint32_t *words = (const uint32_t *)(const void *)from->codes; /* aligned to 64 */
 
