@@ -5,9 +5,9 @@
 #include "gpu/device.h"
 #include "model/model.h"
 
-/* A matrix.  Packed ones are as codec.h has them, with the words of two column
- * groups side by side; plain ones are F32, F16, BF16 or I8_ROWS with
- * rows padded to whole words: GGUF's block types become F16. */
+/* A matrix.  Packed ones are as codec.h has them, with the words of two column groups side by side;
+ * plain ones are F32, F16, BF16 or I8_ROWS with rows padded to whole words: GGUF's block types become
+ * F16. */
 struct gpu_matrix {
     enum upg_type type;
     uint32_t n_rows, n_cols, row_words; /* row_words: of a plain row */

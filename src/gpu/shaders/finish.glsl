@@ -20,15 +20,15 @@ Side side_of(uint token, uint row)
                 adds != 0 && row < n_rows ? y[y_begin + token * y_stride + row] : 0);
 }
 
-/* All threads of a workgroup enter; 256 of them, which have scratch[at .. at + 511], compute the rows
- * from first_row on. */
+/* All threads of a workgroup enter; 256 of them, which have scratch[at .. at + 511], compute the
+ * rows from first_row on. */
 void finish(float value, Side side, uint token, uint first_row, uint i, uint at, bool is_used)
 {
     value *= side.scale;
     if (has_output_transform != 0) {
         const uint n = min(padded_rows - first_row, 256u); /* 256 or 128 */
 
-        for (uint d = 1, part = 0; d < 256; d *= 2, part ^= 256) { /* two halves: one barrier each */
+        for (uint d = 1, part = 0; d < 256; d *= 2, part ^= 256) { /* two halves: one barrier */
             scratch[at + part + i] = floatBitsToInt(value);
             barrier();
             const float other = intBitsToFloat(scratch[at + part + (i ^ d)]);

@@ -3,14 +3,14 @@
  *   sums[t][h][row] = sum over the columns of scale block h of (v[row, col] + 128) * x[t, col]
  *   F[t][row] = fma(sums - 128 * sum of x, gain[h] * scale[t][h], F) for h ascending
  *
- * and of F the outputs (finish.glsl).  The sums are integers: every order of summation gives the same
- * bits, so the work is cut as the device likes.
+ * and of F the outputs (finish.glsl).  The sums are integers: every order of summation gives the
+ * same bits, so the work is cut as the device likes.
  *
  * A unit is a row block's part of a scale block.  A workgroup has a run of units, in the order in
- * which their codes lie in memory, and goes through them ROUND at a time.  A round's pairs of column
- * groups are dealt out to teams of 16 threads as runs; thread r of a team holds rows 16 i + r and all
- * 4 columns, so a vector of a pair is two words a thread, and 128 consecutive bytes a load.  Words of
- * four columns are in the order 0, 2, 1, 3, as quantize.comp writes x.
+ * which their codes lie in memory, and goes through them ROUND at a time.  A round's pairs of
+ * column groups are dealt out to teams of 16 threads as runs; thread r of a team holds rows 16 i + r
+ * and all 4 columns, so a vector of a pair is two words a thread, and 128 consecutive bytes a load.
+ * Words of four columns are in the order 0, 2, 1, 3, as quantize.comp writes x.
  *
  * The workgroup that brings the last units of 256 rows computes their outputs.
  * Workgroups: (any number up to that of units, 1, tile of TOKENS tokens). */
@@ -195,7 +195,8 @@ float total_of(uint t, uint row)
             ahead[j] = sums[(token * n_blocks + first + min(j, n - 1)) * padded_rows + row];
         if (i < TOKENS * AHEAD && i % AHEAD < n) {
             const uint h = first + i % AHEAD;
-            const uint from = min(gl_WorkGroupID.z * TOKENS + i / AHEAD, n_tokens - 1) * n_blocks + h;
+            const uint of = min(gl_WorkGroupID.z * TOKENS + i / AHEAD, n_tokens - 1);
+            const uint from = of * n_blocks + h;
 
             factors[i / AHEAD][i % AHEAD] = gain[h] * scales[2 * from];
             biases[i / AHEAD][i % AHEAD] = 128 * floatBitsToInt(scales[2 * from + 1]);

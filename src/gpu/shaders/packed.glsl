@@ -4,10 +4,10 @@
  * neighbouring steps lie in 8 bits, which choose a pair of values: one look-up in shared memory
  * serves two weights.  Values are biased by 64 in each plane, so bytes add without carry.
  *
- * There are four tables: the pairs of plane a and of plane b, in the low half of a word for the first
- * of two columns and in the high half for the second.  So the sum of four look-ups is two steps of
- * two columns and both planes.  An entry is a row of COPIES words, a quarter for each table; a thread
- * keeps to banks of its own by visiting the tables in an order of its own (table ^ quarter).
+ * There are four tables: the pairs of plane a and of plane b, in the low half of a word for the
+ * first of two columns and in the high half for the second.  So the sum of four look-ups is two steps
+ * of two columns and both planes.  An entry is a row of COPIES words, a quarter for each table; a
+ * thread keeps to banks of its own by visiting the tables in an order of its own (table ^ quarter).
  *
  * Needs K, the bits a weight, and a buffer pairs[]. */
 layout(local_size_x_id = 0) in;                 /* 256 or more */
@@ -99,8 +99,8 @@ uint two_columns(uint first, uint second, uint bits)
            look_up(second, column_bits[1] + bits, places[3]);
 }
 
-/* Weights + 128 of a block: pairs_of[i] is rows 32 i + r and 32 i + 16 + r in columns 0 and 1 and in
- * columns 2 and 3. */
+/* Weights + 128 of a block: pairs_of[i] is rows 32 i + r and 32 i + 16 + r in columns 0 and 1 and
+ * in columns 2 and 3. */
 void decode(uint v[K], inout uint previous[2], out uvec2 pairs_of[4])
 {
     uint a[4], b[4];

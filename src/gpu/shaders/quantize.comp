@@ -95,8 +95,8 @@ float combined(uint token, uint col)
 }
 #endif
 
-/* Hadamard blocks of 256, or of 128 and 64, in values[]: 64 threads with four values each, so that two
- * distances are one round.  All threads enter. */
+/* Hadamard blocks of 256, or of 128 and 64, in values[]: 64 threads with four values each, so that
+ * two distances are one round.  All threads enter. */
 void transform(uint i, uint n)
 {
     [[unroll]] for (uint d = 1; d < 256; d *= 4) {
