@@ -5,6 +5,7 @@
 #   make test       unit tests and the tests from outside, in C and Python
 #   make check      everything that CI does: test, lint, sanitize, tsan, clang, aarch64, faults
 #   make bench      speed beside the machine's limits
+#   make ecosystem  upg.ray on a local Ray cluster, upg.lm_eval in its harness (downloads about 300 MB from PyPI)
 #   make install    into PREFIX (default /usr/local; DESTDIR is respected)
 #   make dist       dist/upg-VERSION.tar.gz of the last commit, the same bytes each time
 #   make deb        dist/*.deb for this Debian or Ubuntu
@@ -25,7 +26,7 @@ THREADED_OUTSIDE = tests/server/test_completions.py tests/server/test_http.py te
 # $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
 build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)
 
-.PHONY: all run test bench lint sanitize tsan clang aarch64 faults check install dist deb wheel clean
+.PHONY: all run test bench lint sanitize tsan clang aarch64 faults check ecosystem install dist deb wheel clean
 
 all:
 	@scripts/setup
@@ -74,6 +75,14 @@ faults:
 	@scripts/setup --tests
 	@$(call build,build,release)
 	@UPG_FAULTS=all $(PYTEST) tests/faults
+
+# Packages that are too large for .venv, in an environment of their own.
+ecosystem: all
+	@$(call build,build,release,--target upg_python upg_python_sources)
+	@test -d build-ecosystem || python3 -m venv build-ecosystem
+	@build-ecosystem/bin/pip install --quiet --disable-pip-version-check -r tests/ecosystem/requirements.txt
+	@PYTHONPATH=$(CURDIR)/build/python build-ecosystem/bin/python -m pytest -q -W ignore --confcutdir=tests/ecosystem \
+	    tests/ecosystem/*.py
 
 check: test lint sanitize tsan clang aarch64 faults
 
