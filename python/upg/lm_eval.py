@@ -3,8 +3,8 @@
     python -m upg.lm_eval run --model upg --model_args path=phi-4.upg --tasks hellaswag
 
 The package lm_eval must be installed.  Model arguments: `path` (none: the embedded model), and what Model.open() takes
-(threads, ctx, kv; --device is the harness's own option); `prefix_id` is the token in front of a text that has no context (default: the model's first stop
-id, which for Phi-4 is also what begins a text).
+(threads, ctx, kv; --device is the harness's own option); `prefix_id` is the token in front of a text that has no
+context (default: the model's first stop id, which for Phi-4 is also what begins a text).
 """
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Generate:
     model    as for Model.open(); opened once by each worker, with `threads` threads
     column   the texts; with chat they are questions to answer
     to       the new column with answers; TO_finish_reason and TO_tokens come beside it
-    options  upg.GenerateOptions.  A batch whose worker dies is computed again: with `greedy` or a `seed` it is the same.
+    options  upg.GenerateOptions.  A batch whose worker dies is computed again, the same with `greedy` or a `seed`.
     """
 
     def __init__(self, model: str | None = None, column: str = "prompt", to: str = "answer", chat: bool = False,

@@ -30,7 +30,7 @@ class DiesOnce(upg.ray.Generate):
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    folders = [os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]  # for the workers: this file and the package
+    folders = [os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]  # of this file, of the package
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False,
              runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(folders)}})
     yield
@@ -54,7 +54,8 @@ def test_a_job_completes_though_a_worker_is_killed(tmp_path, alone):
 
 def test_texts_are_evaluated():
     texts = ["Once upon a time there was a turtle.", "The dog was happy."]
-    rows = ray.data.from_items([{"text": text} for text in texts]).map_batches(upg.ray.Evaluate, concurrency=1).take_all()
+    data = ray.data.from_items([{"text": text} for text in texts])
+    rows = data.map_batches(upg.ray.Evaluate, concurrency=1).take_all()
     with upg.Model.open(threads=1) as model:
         for row in rows:
             expected = upg.evaluate(model, row["text"])
