@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "constrain/grow.h"
 
+#include <assert.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -180,12 +181,13 @@ static upg_expr utf8_range(struct upg_exprs *x, uint32_t first, uint32_t last)
 {
     unsigned low[4], high[4];
     char bytes[4];
-    size_t n = upg_utf8_put(bytes, first);
+    const size_t n = upg_utf8_put(bytes, first);
 
     for (size_t i = 0; i < n; i++)
         low[i] = (unsigned char)bytes[i];
-    n = upg_utf8_put(bytes, last);
-    for (size_t i = 0; i < n; i++)
+    const size_t n_last = upg_utf8_put(bytes, last);
+    assert(n >= 1 && n == n_last);
+    for (size_t i = 0; i < n_last; i++)
         high[i] = (unsigned char)bytes[i];
     return write_range(x, &continuation_bytes, low, high, n);
 }
