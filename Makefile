@@ -21,7 +21,7 @@ CTEST = ctest --output-on-failure --timeout 600 --parallel $(JOBS) --test-dir
 THREADED = base_pool codec_encode_matrix constraint dense_layer encode_map fit gemm generate golden_logits long_context \
     matrix_types perplexity prefix_cache same_answer scheduler scheduler_soak sequence server_calls session speculation \
     text_encode
-THREADED_OUTSIDE = tests/server/test_completions.py tests/server/test_http.py tests/compress tests/cli/test_bench.py
+THREADED_OUTSIDE = tests/server/test_completions.py tests/server/test_http.py
 
 # $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
 build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)
@@ -56,9 +56,10 @@ sanitize:
 	@$(CTEST) build-asan
 
 tsan:
-	@scripts/setup
+	@scripts/setup --tests
 	@$(call build,build-tsan,tsan)
 	@$(CTEST) build-tsan --tests-regex "^($$(echo $(THREADED) | tr ' ' '|'))$$"
+	@UPG_BIN=build-tsan/upg TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 $(PYTEST) $(THREADED_OUTSIDE)
 
 clang:
 	@scripts/setup --clang
