@@ -77,7 +77,7 @@ static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
     upg_status status;
 
     if (o->compute == UPG_COMPUTE_REFERENCE) {
-        if (o->device && strcmp(o->device, "cpu") && strcmp(o->device, "auto"))
+        if (o->device && strcmp(o->device, "cpu") != 0 && strcmp(o->device, "auto") != 0)
             return upg_fail(err, UPG_ERR_ARGUMENT,
                             "device: the reference computes on the CPU, %s was asked for",
                             o->device);
