@@ -57,7 +57,7 @@ def test_kernels_are_as_scalar_and_timed(upg):
     findings = upg("bench", "--kernels", "--reps", "1", "-t", "1", "--json", env={"UPG_CPU": "scalar"}).json()
     compared = {f["kernel"]: f["ok"] for f in findings if "ok" in f}
     timed = {f["kernel"] for f in findings if "rate" in f}
-    assert all(compared.values()) and timed == set(compared) and len(timed) == 11
+    assert all(compared.values()) and timed == set(compared) and len(timed) == 13
     assert {f["tier"] for f in findings} == {"scalar"}
     for finding in findings:
         assert "ok" in finding or (finding["rate"] > 0 and finding["limit"] in ("bandwidth", "int8", "none"))
