@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -46,7 +47,9 @@ class Page:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def wait(self, condition, seconds=30):
-        return WebDriverWait(self.driver, seconds, 0.05).until(lambda _: condition())
+        """What is drawn anew between being found and being read is looked at again."""
+        waiting = WebDriverWait(self.driver, seconds, 0.05, [NoSuchElementException, StaleElementReferenceException])
+        return waiting.until(lambda _: condition())
 
     def click(self, selector, text=None):
         next(e for e in self.all(selector) if text is None or e.text == text).click()
@@ -63,7 +66,9 @@ class Page:
         return not self.one("#stop").is_displayed()
 
     def answers(self):
-        return [e.text for e in self.all(".assistant .body")]
+        """All at once: an answer is drawn anew when it ends."""
+        return self.driver.execute_script(
+            "return [...document.querySelectorAll('.assistant .body')].map(body => body.innerText.trim())")
 
     def set(self, **settings):
         self.click("#open-settings")
