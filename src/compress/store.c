@@ -175,15 +175,15 @@ upg_status upg_store_load(const struct upg_store *store, size_t slot, struct upg
     struct header header;
     const uint8_t *next;
     uint64_t digest;
+    upg_status status;
 
     *found = 0;
     if (!name)
         return upg_fail_memory(err, "a file name", file_name_bytes(store));
-    if (upg_file_map_open(&file, name, NULL) != UPG_OK) {
-        free(name);
-        return UPG_OK; /* not there: a miss */
-    }
+    status = upg_file_map_open(&file, name, err);
     free(name);
+    if (status != UPG_OK)
+        return status == UPG_ERR_MEMORY ? status : UPG_OK; /* not there: a miss */
     if (file.n_bytes == expected.n_bytes) {
         memcpy(&header, file.bytes, sizeof header);
         memcpy(&digest, file.bytes + file.n_bytes - sizeof digest, sizeof digest);
