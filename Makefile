@@ -36,10 +36,8 @@ run: all
 	@if [ -t 0 ] && [ -t 1 ]; then build/upg chat; \
 	else build/upg run --chat --greedy -p 'Tell me a story about a brave turtle named Shelly.'; fi
 
-# Configured again: what setup has just installed may bring more tests.
 test:
 	@scripts/setup --tests
-	@cmake --preset release
 	@$(call build,build,release)
 	@$(CTEST) build
 	@$(PYTEST) tests
