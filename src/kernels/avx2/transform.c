@@ -102,14 +102,17 @@ static void hadamard(float *x, size_t n, const float *signs)
 /* values[n] = x[n_given] and zeros, signs applied. */
 static void load_signed(const float *x, size_t n_given, const float *signs, float *values, size_t n)
 {
+    const size_t n_read = n_given < n ? n_given : n;
     size_t i = 0;
 
-    for (; i + LANES <= n_given && i < n; i += LANES) {
+    for (; i + LANES <= n_read; i += LANES) {
         const __m256 v = _mm256_xor_ps(_mm256_loadu_ps(x + i), _mm256_load_ps(signs + i));
         _mm256_store_ps(values + i, v);
     }
+    for (; i < n_read; i++)
+        values[i] = signbit(signs[i]) ? -x[i] : x[i];
     for (; i < n; i++)
-        values[i] = (i < n_given ? x[i] : 0) * (signbit(signs[i]) ? -1.0F : 1.0F);
+        values[i] = signs[i]; /* zeros too */
 }
 
 /* The largest magnitude, as bits: they order as magnitudes do, NaN above infinity. */
