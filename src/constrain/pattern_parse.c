@@ -240,11 +240,12 @@ static uint32_t take_char_escape(struct parser *p, char letter)
     return (unsigned char)letter;
 }
 
-/* Behind a backslash.  Fills the set, or gives one character: true. */
+/* Behind a backslash.  Fills the set, or gives one character: true.  *c is 0 when there is none. */
 static bool take_escape(struct parser *p, struct upg_char_set *set, bool in_class, uint32_t *c)
 {
     const char letter = peek(p);
 
+    *c = 0;
     if (at_end(p)) {
         fail_at(p, UPG_ERR_FORMAT, "nothing follows the backslash");
         return true;
