@@ -341,14 +341,12 @@ static upg_status run_tests(struct bench *b, upg_error *err)
 
 static upg_status write_report(struct bench *b, upg_error *err)
 {
-    char cpu[256];
     struct bench_report *r = &b->report;
     const uint64_t ring = upg_machine_n_bytes(b->machine);
     const uint64_t now = resident_bytes(), counted = most_resident_bytes();
     const uint64_t most = counted > now ? counted : now; /* the kernel counts with a delay */
 
-    cpu_name(cpu, sizeof cpu);
-    r->cpu = cpu;
+    cpu_name(r->cpu, sizeof r->cpu);
     r->tier = upg_engine_tier(b->opened.engine);
     r->model = b->settings->shape ? b->settings->shape : b->opened.info.path;
     r->n_threads = b->plan.n_threads;

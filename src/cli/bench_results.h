@@ -14,7 +14,8 @@ struct bench_result {
 };
 
 struct bench_report {
-    const char *cpu, *tier, *model;
+    char cpu[256]; /* what it calls itself */
+    const char *tier, *model;
     size_t n_threads;
     double read_gb_per_s, int8_tops; /* medians */
     double load_seconds;

@@ -2,6 +2,7 @@
 #include "cli/system.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -46,14 +47,16 @@ void cpu_name(char *name, size_t n)
 
 uint64_t resident_bytes(void)
 {
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long long n_pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r"); /* pages: "total resident ..." */
+    char line[256] = "", *resident;
 
-    if (file && fscanf(file, "%*u %llu", &n_pages) != 1)
-        n_pages = 0;
-    if (file)
-        fclose(file);
-    return n_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (!file)
+        return 0;
+    if (!fgets(line, sizeof line, file))
+        line[0] = '\0';
+    fclose(file);
+    strtoull(line, &resident, 10);
+    return strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 uint64_t most_resident_bytes(void)
