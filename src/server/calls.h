@@ -15,7 +15,8 @@ enum segment_kind {
     SEGMENT_TEXT,      /* bytes of text */
     SEGMENT_CALL,      /* a call begins; bytes: the function's name */
     SEGMENT_ARGUMENTS, /* bytes of its arguments, JSON */
-    SEGMENT_CALL_END   /* its arguments are complete */
+    SEGMENT_CALL_END,  /* its arguments are complete */
+    SEGMENT_REASONING  /* bytes of thoughts before the answer; see thoughts.h */
 };
 
 typedef void (*segment_fn)(void *context, enum segment_kind kind, const char *bytes, size_t n);

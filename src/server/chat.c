@@ -67,8 +67,12 @@ static void write_segment(void *context, enum segment_kind kind, const char *byt
 
     if (kind == SEGMENT_CALL_END)
         return;
-    delta = kind == SEGMENT_TEXT ? json_pack("{s:o}", "content", text_json(bytes, n))
-                                 : call_delta(writing->choice, kind, bytes, n);
+    if (kind == SEGMENT_TEXT)
+        delta = json_pack("{s:o}", "content", text_json(bytes, n));
+    else if (kind == SEGMENT_REASONING)
+        delta = json_pack("{s:o}", "reasoning_content", text_json(bytes, n));
+    else
+        delta = call_delta(writing->choice, kind, bytes, n);
     write_delta(writing->generation, writing->choice, delta,
                 writing->logprobs ? writing->logprobs : json_null(), NULL, writing->out);
     writing->logprobs = NULL;
@@ -81,10 +85,11 @@ static void part(struct generation *generation, struct choice *choice, const str
 
     if (generation->request.logprobs)
         writing.logprobs = chat_logprobs(generation, output);
-    call_splitter_feed(&choice->calls, output->text.bytes, output->text.n, write_segment, &writing);
+    thought_splitter_feed(&choice->thoughts, &choice->calls, output->text.bytes, output->text.n,
+                          write_segment, &writing);
     if (writing.logprobs) /* the text is held back, its tokens are not */
         write_delta(generation, choice, json_object(), writing.logprobs, NULL, out);
-    out->failed |= choice->calls.held.failed;
+    out->failed |= choice->calls.held.failed || choice->thoughts.held.failed;
 }
 
 static void close_choice(struct generation *generation, struct choice *choice,
@@ -92,7 +97,7 @@ static void close_choice(struct generation *generation, struct choice *choice,
 {
     struct writing writing = {generation, choice, NULL, out};
 
-    call_splitter_end(&choice->calls, write_segment, &writing);
+    thought_splitter_end(&choice->thoughts, &choice->calls, write_segment, &writing);
     write_delta(generation, choice, json_object(), json_null(), finish_reason(choice), out);
 }
 
@@ -109,7 +114,7 @@ static void end(struct generation *generation, struct text_buffer *out)
 
 /* A whole answer. */
 struct collecting {
-    struct text_buffer text, arguments; /* arguments: of the last call */
+    struct text_buffer reasoning, text, arguments; /* arguments: of the last call */
     json_t *calls;
 };
 
@@ -121,6 +126,8 @@ static void collect_segment(void *context, enum segment_kind kind, const char *b
 
     if (kind == SEGMENT_TEXT) {
         text_buffer_add(&collecting->text, bytes, n);
+    } else if (kind == SEGMENT_REASONING) {
+        text_buffer_add(&collecting->reasoning, bytes, n);
     } else if (kind == SEGMENT_CALL) {
         random_id(id, sizeof id, "call_");
         call = json_pack("{s:s, s:s, s:{s:o}}", "id", id, "type", "function", "function", "name",
@@ -140,10 +147,11 @@ static json_t *message_json(struct choice *choice)
     struct collecting collecting = {.calls = json_array()};
     json_t *message = NULL;
 
-    call_splitter_feed(&choice->calls, choice->new.text.bytes, choice->new.text.n, collect_segment,
-                       &collecting);
-    call_splitter_end(&choice->calls, collect_segment, &collecting);
-    if (!collecting.text.failed && !collecting.arguments.failed && !choice->calls.held.failed)
+    thought_splitter_feed(&choice->thoughts, &choice->calls, choice->new.text.bytes,
+                          choice->new.text.n, collect_segment, &collecting);
+    thought_splitter_end(&choice->thoughts, &choice->calls, collect_segment, &collecting);
+    if (!collecting.text.failed && !collecting.arguments.failed && !collecting.reasoning.failed &&
+        !choice->calls.held.failed && !choice->thoughts.held.failed)
         message = json_pack("{s:s, s:o, s:n}", "role", "assistant", "content",
                             json_array_size(collecting.calls) > 0 && collecting.text.n == 0
                                 ? json_null()
@@ -151,7 +159,11 @@ static json_t *message_json(struct choice *choice)
                             "refusal");
     if (json_array_size(collecting.calls) > 0)
         json_object_set(message, "tool_calls", collecting.calls);
+    if (message && collecting.reasoning.n > 0)
+        json_object_set_new(message, "reasoning_content",
+                            text_json(collecting.reasoning.bytes, collecting.reasoning.n));
     json_decref(collecting.calls);
+    text_buffer_clear(&collecting.reasoning);
     text_buffer_clear(&collecting.text);
     text_buffer_clear(&collecting.arguments);
     return message;

@@ -269,6 +269,13 @@ const struct field request_fields[] = {
                "{\"include_usage\":{\"type\":\"boolean\"},"
                "\"include_obfuscation\":{\"type\":\"boolean\"}}}",
      .help = "include_usage: a last event with the numbers of tokens."},
+    {.name = "separate_reasoning",
+     .endpoints = ENDPOINT_CHAT,
+     .kind = FIELD_FLAG,
+     .member = MEMBER(separate_reasoning),
+     .fallback = "true",
+     .help = "Extension: what an answer has between <think> and </think> at its beginning comes as "
+             "reasoning_content, not as content."},
     {.name = "encoding_format",
      .endpoints = ENDPOINT_EMBEDDINGS,
      .kind = FIELD_PART,

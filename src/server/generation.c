@@ -121,6 +121,7 @@ static void generation_free(struct generation *generation)
         output_clear(&generation->choices[i].new);
         free(generation->choices[i].embedding);
         call_splitter_clear(&generation->choices[i].calls);
+        thought_splitter_clear(&generation->choices[i].thoughts);
     }
     for (size_t i = 0; i < generation->n_prompts; i++)
         upg_tokens_clear(&generation->prompts[i]);

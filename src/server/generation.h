@@ -9,9 +9,8 @@
 #ifndef UPG_SERVER_GENERATION_H
 #define UPG_SERVER_GENERATION_H
 
-#include "server/calls.h"
 #include "server/request.h"
-#include "server/text_buffer.h"
+#include "server/thoughts.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -60,6 +59,7 @@ struct choice {
     bool is_closed;      /* its last event is written */
     size_t n_characters; /* written so far, for text_offset */
     struct call_splitter calls;
+    struct thought_splitter thoughts;
 };
 
 struct generation {

@@ -69,6 +69,7 @@ struct request {
     bool logprobs; /* the chosen tokens' log probabilities are wanted */
     int64_t n_top; /* and those of so many alternatives */
     bool stream, include_usage, echo;
+    bool separate_reasoning; /* thoughts apart from the answer */
 
     enum format_kind format;
     const json_t *schema; /* of FORMAT_JSON_SCHEMA, borrowed */

@@ -65,6 +65,8 @@ static bool make_choices(struct generation *generation, struct api_error *error)
         generation->choices[i].index = i;
         generation->choices[i].prompt = i / n_each;
         generation->choices[i].calls.state = may_call ? CALLS_UNDECIDED : CALLS_TEXT;
+        if (!generation->request.separate_reasoning)
+            generation->choices[i].thoughts.state = THOUGHTS_OVER;
     }
     return true;
 }

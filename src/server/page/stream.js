@@ -20,7 +20,7 @@ export async function models(key) {
 
 /** The events of an answer: {text}, {finish}, {usage, timings}. */
 export async function* answer(messages, settings, signal) {
-  const body = { messages, stream: true, stream_options: { include_usage: true } };
+  const body = { messages, stream: true, stream_options: { include_usage: true }, separate_reasoning: false };
   for (const name of ["temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"])
     if (settings[name] !== null && settings[name] !== "") body[name] = settings[name];
   const reply = await fetch("/v1/chat/completions", {
