@@ -161,6 +161,19 @@ static upg_status check_slot(const struct upg_slot *slot, const char *where, upg
     return status;
 }
 
+/* The file that holds these bytes: of a model in several, the one to get again. */
+static const char *file_of(const struct upg_model *model, const void *data)
+{
+    const uintptr_t address = (uintptr_t)data;
+
+    for (size_t i = 0; i < model->n_maps; i++) {
+        const uintptr_t begin = (uintptr_t)model->maps[i].bytes;
+        if (address >= begin && address - begin < model->maps[i].n_bytes)
+            return model->maps[i].path;
+    }
+    return model->path;
+}
+
 /* ---- The whole */
 
 static upg_status check_shapes(const struct upg_model *model, upg_error *err)
@@ -187,7 +200,7 @@ upg_status upg_model_check_values(const struct upg_model *model, bool all, upg_e
     for (size_t i = 0; i < n_slots; i++) {
         const struct upg_slot slot = upg_slot_of(model, i);
         for (size_t p = 0; p < upg_slot_n_parts(&slot) && status == UPG_OK; p++)
-            status = check_values(&slot.parts[p], model->path, all, err);
+            status = check_values(&slot.parts[p], file_of(model, slot.parts[p].data), all, err);
     }
     return status;
 }
