@@ -1,16 +1,18 @@
 """Many clients of all kinds against one server: what may go wrong does, all the time.
 
-usage: soak.py URL [--seconds N] [--clients N] [--seed N]
+usage: soak.py URL [--seconds N] [--clients N] [--seed N] [--pid PID]
 
 Clients stream, wait, leave in the middle, send what is malformed, too large, no UTF-8, or has a schema that cannot be
-kept; some read slowly.  At the end: no server error, nothing left in the scheduler, memory as it was.  Prints times to
-the first token and between tokens (median, 99th percentile), and a summary as JSON.  A part of the tests with small
+kept; some call functions, some read slowly.  At the end: no server error, nothing left in the scheduler, memory as it was,
+with --pid also no more open files.  Prints times to the first token and between tokens (median, 99th percentile), the slope
+of private memory over the second half, and a summary as JSON.  A part of the tests with small
 numbers; by hand with large ones.
 """
 import argparse
 import collections
 import http.client
 import json
+import os
 import random
 import re
 import socket
@@ -24,13 +26,16 @@ SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength
           "required": ["name", "n"], "additionalProperties": False}
 
 
+TOOL = {"type": "function", "function": {"name": "look", "parameters": SCHEMA}}
+
+
 class Client(threading.Thread):
     def __init__(self, soak, number):
         super().__init__(daemon=True)
         self.soak, self.random = soak, random.Random(soak.seed * 1000003 + number)
 
     def run(self):
-        kinds = [self.stream] * 6 + [self.whole] * 3 + [self.leave] * 4 + [self.schema, self.bad_body, self.bad_field,
+        kinds = [self.stream] * 6 + [self.whole] * 3 + [self.leave] * 4 + [self.schema, self.tool, self.bad_body, self.bad_field,
                                                                              self.bad_schema, self.too_large, self.slow]
         while time.monotonic() < self.soak.until:
             kind = self.random.choice(kinds)
@@ -43,7 +48,7 @@ class Client(threading.Thread):
                 self.soak.failures.append(f"{kind.__name__}: {failure!r}")
 
     def body(self, **options):
-        story = " ".join(self.random.choices(WORDS, k=self.random.choice([5, 20, 80, 200])))
+        story = " ".join(self.random.choices(WORDS, k=self.random.choice([5, 20, 80, 200, 800])))
         return {"messages": [{"role": "user", "content": story}], "max_tokens": self.random.randint(1, 60),
                 "temperature": self.random.choice([0, 1]), "seed": self.random.randint(0, 9), **options}
 
@@ -105,6 +110,15 @@ class Client(threading.Thread):
                 raise AssertionError(document)
         connection.close()
 
+    def tool(self):
+        connection, reply = self.send(self.body(max_tokens=100, tools=[TOOL], tool_choice="required"))
+        document = self.expect(reply, 200)
+        if document and document["choices"][0]["finish_reason"] == "tool_calls":
+            for call in document["choices"][0]["message"]["tool_calls"]:
+                if json.loads(call["function"]["arguments"])["n"] not in (1, 2, 3):
+                    raise AssertionError(document)
+        connection.close()
+
     def bad_body(self):
         good = json.dumps(self.body()).encode()
         at = self.random.randrange(len(good))
@@ -161,22 +175,44 @@ def quantile(values, q):
     return sorted(values)[min(len(values) - 1, int(q * len(values)))] if values else 0
 
 
-def run(url, seconds, n_clients, seed):
+def n_open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd")) if pid else 0
+
+
+def slope(samples):
+    """Bytes a second of [(seconds, bytes)], by least squares."""
+    mean_x, mean_y = (sum(column) / len(samples) for column in zip(*samples))
+    spread = sum((x - mean_x) ** 2 for x, _ in samples)
+    return sum((x - mean_x) * (y - mean_y) for x, y in samples) / spread if spread else 0
+
+
+def wait_closed(pid, n_before, seconds=90):
+    """Open files of the server when its connections are gone, or after a while."""
+    until = time.monotonic() + seconds
+    while (n := n_open_files(pid)) > n_before and time.monotonic() < until:
+        time.sleep(0.2)
+    return n
+
+
+def run(url, seconds, n_clients, seed, pid=None):
     """The report; 'failures' must be empty."""
     soak = Soak(url, seed, seconds)
     clients = [Client(soak, number) for number in range(n_clients)]
-    before = soak.metrics()
+    before, n_files = soak.metrics(), n_open_files(pid)
     for client in clients:
         client.start()
     samples = []
     while time.monotonic() < soak.until:
         time.sleep(min(5, seconds / 10))
-        samples.append(soak.metrics()["upg_private_memory_bytes"])
+        samples.append((time.monotonic(), soak.metrics()["upg_private_memory_bytes"]))
     for client in clients:
         client.join(300)
         if client.is_alive():
             soak.failures.append("a client still waits for its answer")
     after = soak.wait_idle()
+    n_files_after = wait_closed(pid, n_files)
+    if n_files_after > n_files:
+        soak.failures.append(f"{n_files_after} open files, {n_files} before")
     errors = {name: value for name, value in after.items() if 'status="500"' in name and value > before.get(name, 0)}
     if errors:
         soak.failures.append(f"server errors: {errors}")
@@ -184,7 +220,9 @@ def run(url, seconds, n_clients, seed):
             "first_token_s": {"p50": quantile(soak.first, .5), "p99": quantile(soak.first, .99)},
             "between_tokens_s": {"p50": quantile(soak.between, .5), "p99": quantile(soak.between, .99)},
             "tokens": after["upg_generated_tokens_total"] - before["upg_generated_tokens_total"],
-            "private_memory_bytes": {"first": samples[0], "middle": samples[len(samples) // 2], "last": samples[-1]},
+            "private_memory_bytes": {"first": samples[0][1], "middle": samples[len(samples) // 2][1], "last": samples[-1][1],
+                                     "slope_per_s": slope(samples[len(samples) // 2:])},
+            "open_files": {"before": n_files, "after": n_files_after},
             "failures": soak.failures[:20]}
 
 
@@ -194,8 +232,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pid", type=int, help="of the server, on this machine")
     options = parser.parse_args()
-    report = run(options.url, options.seconds, options.clients, options.seed)
+    report = run(options.url, options.seconds, options.clients, options.seed, options.pid)
     print(json.dumps(report, indent=2))
     sys.exit(1 if report["failures"] else 0)
 
