@@ -141,16 +141,54 @@ static upg_status choose_queue(struct gpu_device *gpu, upg_error *err)
     return upg_fail(err, UPG_ERR_UNSUPPORTED, "GPU: %s cannot compute", gpu->limits.name);
 }
 
+/* Whether the device has the matrices of gemm_matrix.comp. */
+static bool has_matrix(const struct gpu_device *gpu)
+{
+    enum { MAX_FORMS = 128 };
+    VkCooperativeMatrixPropertiesKHR forms[MAX_FORMS];
+    uint32_t n = MAX_FORMS;
+    const PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR list =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)gpu->vk.vkGetInstanceProcAddr(
+            gpu->vk.instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    bool found = false;
+    VkResult result;
+
+    if (!list || gpu->limits.subgroup_size != 32)
+        return false;
+    for (size_t i = 0; i < MAX_FORMS; i++)
+        forms[i] = (VkCooperativeMatrixPropertiesKHR){
+            .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    result = list(gpu->physical, &n, forms);
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        found =
+            found || (forms[i].MSize == 16 && forms[i].NSize == 16 && forms[i].KSize == 32 &&
+                      forms[i].AType == VK_COMPONENT_TYPE_SINT8_KHR &&
+                      forms[i].BType == VK_COMPONENT_TYPE_SINT8_KHR &&
+                      forms[i].CType == VK_COMPONENT_TYPE_SINT32_KHR &&
+                      forms[i].ResultType == VK_COMPONENT_TYPE_SINT32_KHR &&
+                      !forms[i].saturatingAccumulation && forms[i].scope == VK_SCOPE_SUBGROUP_KHR);
+    return found;
+}
+
 static upg_status make_device(struct gpu_device *gpu, upg_error *err)
 {
-    const char *const extensions[] = {VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME,
-                                      VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME,
-                                      "VK_KHR_portability_subset"};
-    const char *enabled[3] = {extensions[0]};
+    const char *const extensions[] = {
+        VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME,
+        "VK_KHR_portability_subset", VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME};
+    const char *enabled[4] = {extensions[0]};
     uint32_t n_enabled = 1;
     const float priority = 1;
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES};
+    VkPhysicalDeviceVulkanMemoryModelFeatures model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES};
+    VkPhysicalDeviceShaderFloat16Int8Features bytes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES, .pNext = &model};
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .pNext = &bytes};
     VkPhysicalDeviceFeatures2 has = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
     VkPhysicalDeviceFeatures2 wants = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
     upg_status status = check_extension(gpu, extensions[0], err);
@@ -166,10 +204,23 @@ static upg_status make_device(struct gpu_device *gpu, upg_error *err)
     }
     if (check_extension(gpu, extensions[2], NULL) == UPG_OK) /* then it must be enabled */
         enabled[n_enabled++] = extensions[2];
+    if (check_extension(gpu, extensions[3], NULL) == UPG_OK && has_matrix(gpu)) {
+        model.pNext = has.pNext;
+        has.pNext = &matrix;
+    }
     gpu->vk.vkGetPhysicalDeviceFeatures2(gpu->physical, &has);
     gpu->limits.has_dot = dot.shaderIntegerDotProduct;
     if (gpu->limits.has_dot)
         wants.pNext = &dot;
+    gpu->limits.has_matrix =
+        matrix.cooperativeMatrix && bytes.shaderInt8 && model.vulkanMemoryModel;
+    if (gpu->limits.has_matrix) {
+        enabled[n_enabled++] = extensions[3];
+        matrix.cooperativeMatrixRobustBufferAccess = VK_FALSE;
+        bytes.shaderFloat16 = VK_FALSE;
+        model.pNext = wants.pNext;
+        wants.pNext = &matrix;
+    }
 
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = gpu->queue_family,

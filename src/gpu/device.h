@@ -21,6 +21,7 @@ struct gpu_limits {
     uint32_t n_cores;   /* multiprocessors; 16 where the driver does not tell */
     float timestamp_ns; /* nanoseconds of a tick */
     bool has_dot;       /* products of four int8 in one instruction */
+    bool has_matrix;    /* int8 matrices of 16 x 32 times 32 x 16, in subgroups of 32 */
 };
 
 struct gpu_device {

@@ -69,10 +69,11 @@ void upg_gpu_describe(const struct upg_gpu *gpu, char *text, size_t n_text)
 {
     const struct gpu_limits *l = &gpu->device.limits;
 
-    snprintf(text, n_text, "%s (%s, %.1f GB, Vulkan %u.%u, subgroups of %u%s)", l->name,
+    snprintf(text, n_text, "%s (%s, %.1f GB, Vulkan %u.%u, subgroups of %u%s%s)", l->name,
              type_name(l->type), 1e-9 * (double)l->local_bytes,
              VK_API_VERSION_MAJOR(l->api_version), VK_API_VERSION_MINOR(l->api_version),
-             l->subgroup_size, l->has_dot ? ", int8 products" : "");
+             l->subgroup_size, l->has_dot ? ", int8 products" : "",
+             l->has_matrix ? ", int8 matrices" : "");
 }
 
 static uint64_t linear_bytes(const struct upg_linear *linear)

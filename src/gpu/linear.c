@@ -15,7 +15,8 @@ enum {
     DECODED_BYTES = 128 << 20, /* a matrix that is decoded for many rows, at most */
     MAX_TILE = 8,              /* rows that a packed program takes at a time */
     LEAST_UNITS = 3, /* of packed.comp, for which a workgroup's tables are worth filling */
-    MANY_ROWS = 49   /* from here on decoding first is faster (H100: 75 ms a step) */
+    MANY_ROWS = 49,  /* from here on decoding first is faster (H100: 75 ms a step), */
+    MATRIX_ROWS = 25 /* and with cooperative matrices */
 };
 
 static uint64_t sums_bytes_of(const struct gpu_matrix *part)
@@ -261,6 +262,18 @@ static bool can_decode(const struct upg_gpu *gpu, const struct gpu_linear *linea
     return fits;
 }
 
+/* Tokens of a workgroup of the program that multiplies. */
+static uint32_t gemm_tile(const struct upg_gpu *gpu)
+{
+    return gpu->device.limits.has_matrix ? GPU_MATRIX_TOKENS : GPU_GEMM_TOKENS;
+}
+
+/* Rows of sums with those that fill up the last tile. */
+static uint64_t gemm_rows(const struct upg_gpu *gpu, uint64_t n_rows)
+{
+    return (n_rows + gemm_tile(gpu) - 1) / gemm_tile(gpu) * gemm_tile(gpu);
+}
+
 static void decode_and_multiply(struct upg_gpu *gpu, const struct gpu_matrix *part,
                                 struct gpu_range sums, uint32_t n_rows)
 {
@@ -275,9 +288,9 @@ static void decode_and_multiply(struct upg_gpu *gpu, const struct gpu_matrix *pa
                    gpu_whole(&gpu->scratch.decoded)},
         .constants = {n_groups}};
     const struct gpu_command gemm = {
-        .program = GPU_PROGRAM_gemm,
+        .program = gpu->device.limits.has_matrix ? GPU_PROGRAM_gemm_matrix : GPU_PROGRAM_gemm,
         .groups = {part->padded_rows / UPG_ROW_BLOCK,
-                   (n_rows + GPU_GEMM_TOKENS - 1) / GPU_GEMM_TOKENS, 1},
+                   (uint32_t)gemm_rows(gpu, n_rows) / gemm_tile(gpu), 1},
         .n_ranges = 5,
         .ranges = {gpu_whole(&gpu->scratch.decoded), gpu_whole(&gpu->scratch.codes),
                    gpu_whole(&gpu->scratch.scales), part->gain, sums},
@@ -308,7 +321,7 @@ static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, 
     for (size_t i = 0; i < linear->n_parts; i++) {
         const struct gpu_matrix *part = &linear->part[i];
         const struct gpu_range sums = {gpu->scratch.sums.buffer, 0,
-                                       (uint64_t)n_rows * part->padded_rows * sizeof(float)};
+                                       gemm_rows(gpu, n_rows) * part->padded_rows * sizeof(float)};
 
         decode_and_multiply(gpu, part, sums, n_rows);
         finish_part(gpu, part, sums, y, y_stride, n_rows);
@@ -322,11 +335,12 @@ void gpu_linear_op(void *state, struct upg_activation out, const struct upg_line
     struct upg_gpu *gpu = state;
     const struct gpu_linear *loaded = gpu_find_linear(&gpu->weights, linear);
     const uint32_t n = (uint32_t)n_rows, pass = pass_rows(gpu, loaded);
+    const uint32_t many = gpu->device.limits.has_matrix ? MATRIX_ROWS : MANY_ROWS;
     struct gpu_place from = gpu_place_of(gpu, x.rows), to = gpu_place_of(gpu, out.rows);
 
     bool is_packed = true; /* altogether */
 
-    if (n >= MANY_ROWS && can_decode(gpu, loaded)) {
+    if (n >= many && can_decode(gpu, loaded)) {
         decoded_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride, n);
         return;
     }
@@ -405,7 +419,7 @@ upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
     sums = needs.row_sums * max_rows + alignment;
     if (sums > SUMS_BYTES)
         sums = greater(needs.row_sums + alignment, SUMS_BYTES);
-    sums = greater(sums, max_rows * needs.rows * sizeof(float));
+    sums = greater(sums, gemm_rows(gpu, max_rows) * needs.rows * sizeof(float));
     status = gpu_buffer_new(&gpu->device, &gpu->scratch.codes, max_rows * needs.codes, GPU_LOCAL,
                             "quantized rows", err);
     if (status == UPG_OK)
