@@ -3,10 +3,10 @@
 usage: soak.py URL [--seconds N] [--clients N] [--seed N] [--pid PID]
 
 Clients stream, wait, leave in the middle, send what is malformed, too large, no UTF-8, or has a schema that cannot be
-kept; some call functions, some read slowly.  At the end: no server error, nothing left in the scheduler, memory as it was,
-with --pid also no more open files.  Prints times to the first token and between tokens (median, 99th percentile), the slope
-of private memory over the second half, and a summary as JSON.  A part of the tests with small
-numbers; by hand with large ones.
+kept; some call functions, some read slowly.  At the end: no server error, nothing left in the scheduler, memory as it
+was, with --pid also no more open files.  Prints times to the first token and between tokens (median, 99th percentile),
+the slope of private memory over the second half, and a summary as JSON.  A part of the tests with
+small numbers; by hand with large ones.
 """
 import argparse
 import collections
@@ -220,7 +220,8 @@ def run(url, seconds, n_clients, seed, pid=None):
             "first_token_s": {"p50": quantile(soak.first, .5), "p99": quantile(soak.first, .99)},
             "between_tokens_s": {"p50": quantile(soak.between, .5), "p99": quantile(soak.between, .99)},
             "tokens": after["upg_generated_tokens_total"] - before["upg_generated_tokens_total"],
-            "private_memory_bytes": {"first": samples[0][1], "middle": samples[len(samples) // 2][1], "last": samples[-1][1],
+            "private_memory_bytes": {"first": samples[0][1], "middle": samples[len(samples) // 2][1],
+                                     "last": samples[-1][1],
                                      "slope_per_s": slope(samples[len(samples) // 2:])},
             "open_files": {"before": n_files, "after": n_files_after},
             "failures": soak.failures[:20]}

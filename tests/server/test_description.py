@@ -6,9 +6,9 @@ import json
 import jsonschema
 import pytest
 
-VALUES = [None, True, False, 0, 1, -1, 0.5, 1e308, -1e308, 2**53, 2**63, -2**63 - 1, 10**25, "", "x", "\u0000", "\U0001f600",
-          "x" * 2000, [], [1], [-1], [[]], ["a"], [""], [None], [{}], [{"role": "user", "content": 1}], {}, {"type": "x"},
-          {"type": "text"}, {"type": "json_schema"}, {"1": 101}, {"a": {"b": [{}]}}]
+VALUES = [None, True, False, 0, 1, -1, 0.5, 1e308, -1e308, 2**53, 2**63, -2**63 - 1, 10**25, "", "x", "\u0000",
+          "\U0001f600", "x" * 2000, [], [1], [-1], [[]], ["a"], [""], [None], [{}], [{"role": "user", "content": 1}], {},
+          {"type": "x"}, {"type": "text"}, {"type": "json_schema"}, {"1": 101}, {"a": {"b": [{}]}}]
 BODIES = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1},
     "/v1/completions": {"prompt": "a", "max_tokens": 1},
