@@ -7,6 +7,7 @@
 
 #include "engine/scheduler.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -130,7 +131,8 @@ static void stop_ids_stop_strings_and_the_context_end_an_answer(void **state)
     assert_int_equal(whole.finish, UPG_FINISH_LENGTH);
 
     for (size_t i = 8; text[0] == 0 && i + 1 < whole.text.n; i++) /* two letters from the middle */
-        if (whole.text.bytes[i] > 0 && whole.text.bytes[i + 1] > 0)
+        if (isgraph((unsigned char)whole.text.bytes[i]) &&
+            isgraph((unsigned char)whole.text.bytes[i + 1]))
             memcpy(text, whole.text.bytes + i, 2);
     assert_true(text[0] != 0);
     stop[1] = text;
