@@ -3,7 +3,7 @@
 #   make            build/upg, build/libupg.a, build/libupg.so
 #   make run        talk with the embedded model (without a terminal: print a story)
 #   make test       unit tests and the tests from outside, in C and Python
-#   make check      everything that CI does: test, lint, sanitize, tsan, clang, aarch64, faults
+#   make check      everything that CI does: test, lint, sanitize, tsan, clang, aarch64, faults, valgrind
 #   make bench      speed beside the machine's limits
 #   make ecosystem  upg.ray on a local Ray cluster, upg.lm_eval in its harness (downloads about 300 MB from PyPI)
 #   make install    into PREFIX (default /usr/local; DESTDIR is respected)
@@ -26,7 +26,7 @@ THREADED_OUTSIDE = tests/server/test_completions.py tests/server/test_http.py
 # $(call build,PRESET,TARGETS): configure once, build; cmake itself configures again when a CMakeLists.txt changes.
 build = { test -f $(1)/build.ninja || cmake --preset $(2); } && cmake --build $(1) --parallel $(JOBS) $(3)
 
-.PHONY: all run test bench lint sanitize tsan clang aarch64 faults check ecosystem install dist deb wheel clean
+.PHONY: all run test bench lint sanitize tsan clang aarch64 faults valgrind check ecosystem install dist deb wheel clean
 
 all:
 	@scripts/setup
@@ -77,6 +77,10 @@ faults:
 	@$(call build,build,release)
 	@UPG_FAULTS=all $(PYTEST) tests/faults
 
+valgrind: all
+	@scripts/setup --valgrind
+	@scripts/valgrind
+
 # Packages that are too large for .venv, in an environment of their own.
 ecosystem: all
 	@$(call build,build,release,--target upg_python upg_python_sources)
@@ -85,7 +89,7 @@ ecosystem: all
 	@PYTHONPATH=$(CURDIR)/build/python build-ecosystem/bin/python -m pytest -q -W ignore --confcutdir=tests/ecosystem \
 	    tests/ecosystem/*.py
 
-check: test lint sanitize tsan clang aarch64 faults
+check: test lint sanitize tsan clang aarch64 faults valgrind
 
 install: all
 	@cmake --install build --prefix $(PREFIX)
