@@ -15,7 +15,7 @@ VERSION := $(shell cat VERSION)
 PREFIX ?= /usr/local
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST = .venv/bin/python -m pytest -q
-CTEST = ctest --output-on-failure --timeout 600 --parallel $(JOBS) --test-dir
+CTEST = ctest --output-on-failure --timeout 1800 --parallel $(JOBS) --test-dir
 
 # What has threads: programs in C, and files of tests from outside.
 THREADED = base_pool codec_encode_matrix constraint dense_layer encode_map fit gemm generate golden_logits long_context \
