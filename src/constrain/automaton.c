@@ -182,8 +182,7 @@ upg_place upg_place_step(struct upg_automaton *a, upg_place place, unsigned byte
         if (a->steps[id].from == place && a->steps[id].byte == byte)
             return a->steps[id].to;
     to = make_step(a, place, byte);
-    if (a->failed == UPG_OK)
-        a->failed = a->states.exprs.failed != UPG_OK ? a->states.exprs.failed : a->units.failed;
+    a->failed = upg_automaton_status(a);
     if (a->failed != UPG_OK || !remember_step(a, hash, (struct upg_step){place, to, byte}))
         return UPG_PLACE_DEAD;
     return to;
@@ -212,13 +211,21 @@ size_t upg_automaton_n_bytes(const struct upg_automaton *a)
            a->head_bytes;
 }
 
+upg_status upg_automaton_status(const struct upg_automaton *a)
+{
+    if (a->failed != UPG_OK)
+        return a->failed;
+    return a->states.exprs.failed != UPG_OK ? a->states.exprs.failed : a->units.failed;
+}
+
 upg_status upg_automaton_check(const struct upg_automaton *a, upg_error *err)
 {
+    const upg_status status = upg_automaton_status(a);
     const size_t n_bytes = upg_automaton_n_bytes(a);
 
-    if (a->failed == UPG_ERR_MEMORY)
+    if (status == UPG_ERR_MEMORY)
         return upg_fail(err, UPG_ERR_MEMORY, "out of memory: following a text through a grammar");
-    if (a->failed != UPG_OK)
+    if (status != UPG_OK)
         return upg_fail(err, UPG_ERR_UNSUPPORTED,
                         "the grammar can read this text in too many ways; make it less ambiguous");
     if (n_bytes > a->grammar->max_bytes)
@@ -286,8 +293,7 @@ upg_status upg_automaton_new(struct upg_automaton **automaton, struct upg_gramma
         upg_place_make(a, NULL, 0);
         upg_cell_make(a, UPG_UNIT_END, UPG_NO_ID);
         a->start = upg_cell_expand(a, upg_cell_make(a, g->root, UPG_CELL_END));
-        if (a->failed == UPG_OK)
-            a->failed = a->states.exprs.failed;
+        a->failed = upg_automaton_status(a);
         upg_heads_warm(a);
         status = upg_automaton_check(a, err);
     }

@@ -87,7 +87,11 @@ upg_status upg_automaton_new(struct upg_automaton **automaton, struct upg_gramma
                              upg_error *err);
 void upg_automaton_free(struct upg_automaton *a);
 
-/* UPG_OK, or why the automaton cannot go on (memory, limits). */
+/* UPG_OK, or what failed first in the automaton, its expressions or its units: what came after it is
+ * not to be believed. */
+upg_status upg_automaton_status(const struct upg_automaton *a);
+
+/* The same with a message; also when the automaton has grown beyond the grammar's limit. */
 upg_status upg_automaton_check(const struct upg_automaton *a, upg_error *err);
 size_t upg_automaton_n_bytes(const struct upg_automaton *a);
 

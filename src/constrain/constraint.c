@@ -23,7 +23,8 @@ static upg_status use_automaton(struct upg_automaton **automaton, struct upg_gra
 
     pthread_mutex_lock(&g->lock);
     pthread_mutex_lock(&g->current->lock);
-    is_worn = g->current->failed != UPG_OK || upg_automaton_n_bytes(g->current) > g->max_bytes / 4;
+    is_worn = upg_automaton_status(g->current) != UPG_OK ||
+              upg_automaton_n_bytes(g->current) > g->max_bytes / 4;
     pthread_mutex_unlock(&g->current->lock);
     if (is_worn)
         status = upg_automaton_new(&fresh, g, err);

@@ -56,8 +56,10 @@ static upg_expr derive_chain(struct upg_exprs *x, upg_expr e, unsigned byte)
         const upg_expr first = x->nodes[e].a, rest = x->nodes[e].b;
         const upg_expr derived = upg_expr_derive(x, first, byte);
 
-        if (derived != UPG_EXPR_NONE && !push(x, upg_expr_concat(x, derived, rest)))
-            break;
+        if (derived != UPG_EXPR_NONE && !push(x, upg_expr_concat(x, derived, rest))) {
+            x->n_scratch = base;
+            return UPG_EXPR_NONE;
+        }
         goes_on = upg_expr_is_nullable(x, first);
         e = rest;
     }

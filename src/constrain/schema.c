@@ -152,9 +152,12 @@ static uint32_t add_goal(struct upg_schema_context *ctx, uint32_t hash,
     goal.rule = upg_grammar_add_rule(ctx->g);
     if (goal.rule == UPG_NO_ID) {
         free(goal.elements);
-        upg_schema_fail(ctx, UPG_ERR_UNSUPPORTED, "", NULL,
-                        "its schemas combine in more than %d ways; simplify it",
-                        UPG_GRAMMAR_MAX_RULES);
+        if (ctx->u->failed == UPG_ERR_MEMORY)
+            upg_schema_fail_memory(ctx);
+        else
+            upg_schema_fail(ctx, UPG_ERR_UNSUPPORTED, "", NULL,
+                            "its schemas combine in more than %d ways; simplify it",
+                            UPG_GRAMMAR_MAX_RULES);
         return UPG_NO_ID;
     }
     if (list->n)
