@@ -62,7 +62,10 @@ class Bench:
         base = self.made("original.logits", lambda to: self.llama("llama-perplexity", "-m", self.original, *text,
                                                                   "--kl-divergence-base", to))
         said = self.llama("llama-perplexity", "-m", gguf, *text, "--kl-divergence", "--kl-divergence-base", base)
-        return {name: float(re.search(pattern, said).group(1)) for name, pattern in NUMBERS.items()}
+        found = {name: re.search(pattern, said) for name, pattern in NUMBERS.items()}
+        if None in found.values():
+            raise SystemExit(f"llama-perplexity {gguf}: no result\n{said[-2000:]}")
+        return {name: float(match.group(1)) for name, match in found.items()}
 
     def point(self, engine, path, numbers):
         n_bytes = path.stat().st_size
