@@ -93,7 +93,6 @@ void upg_transform_out(float *y, size_t n_padded, uint64_t seed);
 size_t upg_packed_row_scratch(const struct upg_packed *packed);
 void upg_packed_rows(const struct upg_packed *packed, size_t begin, size_t n, float *out,
                      float *scratch);
-void upg_packed_row(const struct upg_packed *packed, size_t row, float *out, float *scratch);
 
 /* Reference: y[n_rows] = W x[n_cols] in float32 with float64 sums, from the codes. */
 upg_status upg_packed_matvec(const struct upg_packed *packed, const float *x, float *y,

@@ -142,11 +142,6 @@ void upg_packed_rows(const struct upg_packed *packed, size_t begin, size_t n, fl
     }
 }
 
-void upg_packed_row(const struct upg_packed *packed, size_t row, float *out, float *scratch)
-{
-    upg_packed_rows(packed, row, 1, out, scratch);
-}
-
 /* y[128] of a row block: sums over all columns in float64, then the row scales. */
 static void multiply_row_block(const struct upg_packed *packed, size_t row_block, const float *x,
                                float *y)

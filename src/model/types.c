@@ -101,11 +101,13 @@ void upg_matrix_rows(const struct upg_matrix *matrix, size_t begin, size_t n, fl
     size_t row_bytes = 0;
 
     assert(begin <= matrix->n_rows && n <= matrix->n_rows - begin);
-    if (matrix->type != UPG_TYPE_PACKED) {
-        const bool whole = upg_type_row_bytes(matrix->type, n_cols, &row_bytes);
-        assert(whole); /* readers let no other matrix in */
-        (void)whole;
+    if (matrix->type == UPG_TYPE_PACKED) { /* all at once: rows are decoded in blocks */
+        upg_packed_rows(&matrix->packed, begin, n, out, scratch);
+        return;
     }
+    const bool whole = upg_type_row_bytes(matrix->type, n_cols, &row_bytes);
+    assert(whole); /* readers let no other matrix in */
+    (void)whole;
     for (size_t r = begin; r < begin + n; r++, out += n_cols) {
         const uint8_t *bytes = (const uint8_t *)matrix->data + r * row_bytes;
 
@@ -114,7 +116,6 @@ void upg_matrix_rows(const struct upg_matrix *matrix, size_t begin, size_t n, fl
         case UPG_TYPE_F16: decode_f16(bytes, n_cols, out); break;
         case UPG_TYPE_BF16: decode_bf16(bytes, n_cols, out); break;
         case UPG_TYPE_I8_ROWS: decode_i8_row(bytes, matrix->row_scale[r], n_cols, out); break;
-        case UPG_TYPE_PACKED: upg_packed_row(&matrix->packed, r, out, scratch); break;
         default: layout->decode(bytes, n_cols / layout->n_weights, out); break;
         }
     }

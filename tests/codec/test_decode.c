@@ -87,7 +87,7 @@ static void rows_and_matvec_agree(void **state)
                     x[c] = (float)(upg_random_unit(&random) - 0.5);
 
                 upg_packed_rows(&packed, 0, packed.n_rows, w, scratch);
-                upg_packed_row(&packed, packed.n_rows / 2, row, scratch);
+                upg_packed_rows(&packed, packed.n_rows / 2, 1, row, scratch);
                 assert_memory_equal(row, w + packed.n_rows / 2 * packed.n_cols,
                                     packed.n_cols * sizeof *row);
                 assert_int_equal(upg_packed_matvec(&packed, x, y, NULL), UPG_OK);

@@ -112,7 +112,7 @@ static void expansion_is_what_the_reference_decodes(void **state)
         const struct upg_packed packed = upg_coded_part_packed(&c.map, part);
         scratch = malloc(upg_packed_row_scratch(&packed) * sizeof *scratch + 1);
         for (size_t r = 0; r < packed.n_rows; r += 37) {
-            upg_packed_row(&packed, r, row, scratch);
+            upg_packed_rows(&packed, r, 1, row, scratch);
             for (size_t i = 0; i < n_cols; i++)
                 assert_true(fabsf(row[i] - c.expanded[(part * n_rows + r) * n_cols + i]) < 1e-4f);
         }

@@ -183,7 +183,7 @@ static void packed_rows_come_from_the_codec(void **state)
         row_scale[r] = upg_f32_to_f16(1.0f + (float)r);
     upg_matrix_rows(&matrix, 97, 2, rows[0], scratch);
     for (size_t r = 0; r < 2; r++) {
-        upg_packed_row(&matrix.packed, 97 + r, expected, scratch);
+        upg_packed_rows(&matrix.packed, 97 + r, 1, expected, scratch);
         assert_memory_equal(rows[r], expected, sizeof expected);
     }
     assert_int_equal(upg_matrix_stored_bytes(&matrix),
