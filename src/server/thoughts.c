@@ -5,6 +5,11 @@
 
 static const char open_mark[] = "<think>", close_mark[] = "</think>";
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void drop(struct text_buffer *held, size_t n)
 {
     held->n -= n;
@@ -16,7 +21,7 @@ static void drop_blanks(struct text_buffer *held)
 {
     size_t n = 0;
 
-    while (n < held->n && memchr(" \t\r\n", held->bytes[n], 4))
+    while (n < held->n && is_blank(held->bytes[n]))
         n++;
     drop(held, n);
 }
@@ -28,7 +33,7 @@ static void look_for_begin(struct thought_splitter *splitter)
     const struct text_buffer *held = &splitter->held;
     size_t n_blanks = 0, n_compared;
 
-    while (n_blanks < held->n && memchr(" \t\r\n", held->bytes[n_blanks], 4))
+    while (n_blanks < held->n && is_blank(held->bytes[n_blanks]))
         n_blanks++;
     n_compared = held->n - n_blanks < n_mark ? held->n - n_blanks : n_mark;
     if (n_compared > 0 && memcmp(held->bytes + n_blanks, open_mark, n_compared) != 0) {
@@ -62,7 +67,7 @@ static void tell_thoughts(struct thought_splitter *splitter, segment_fn segment,
     bool is_closed;
     size_t n_mark_at = find_end(&splitter->held, &is_closed), n = n_mark_at;
 
-    while (n > 0 && memchr(" \t\r\n", splitter->held.bytes[n - 1], 4))
+    while (n > 0 && is_blank(splitter->held.bytes[n - 1]))
         n--;
     if (n > 0)
         segment(context, SEGMENT_REASONING, splitter->held.bytes, n);
