@@ -290,9 +290,12 @@ upg_status upg_automaton_new(struct upg_automaton **automaton, struct upg_gramma
     if (status == UPG_OK) {
         a->states.exprs.max_nodes = 8 * (size_t)UPG_GRAMMAR_MAX_NODES;
         a->units.max_units = 8 * (size_t)UPG_GRAMMAR_MAX_UNITS;
+        /* The dead state, place and end are numbers that all the rest counts on. */
+        upg_state_of(&a->states, UPG_EXPR_NONE);
         upg_place_make(a, NULL, 0);
         upg_cell_make(a, UPG_UNIT_END, UPG_NO_ID);
-        a->start = upg_cell_expand(a, upg_cell_make(a, g->root, UPG_CELL_END));
+        if (upg_automaton_status(a) == UPG_OK)
+            a->start = upg_cell_expand(a, upg_cell_make(a, g->root, UPG_CELL_END));
         a->failed = upg_automaton_status(a);
         upg_heads_warm(a);
         status = upg_automaton_check(a, err);

@@ -502,9 +502,8 @@ static void add_rule(struct parser *p, const char *name, size_t n)
         return;
     }
     if (upg_grammar_add_rule(p->g) == UPG_NO_ID) {
-        const bool is_memory = p->g->units.failed == UPG_ERR_MEMORY;
-        fail_at(p, is_memory ? UPG_ERR_MEMORY : UPG_ERR_UNSUPPORTED,
-                is_memory ? "out of memory" : "there are too many rules");
+        const upg_status why = p->g->units.failed;
+        fail_at(p, why, why == UPG_ERR_MEMORY ? "out of memory" : "there are too many rules");
         return;
     }
     rules[p->n_rules++] = (struct rule){.name = name, .n_name = n, .body = p->at};

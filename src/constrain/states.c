@@ -94,11 +94,8 @@ upg_state upg_state_of(struct upg_states *s, upg_expr e)
 
 uint8_t upg_state_flags(struct upg_states *s, upg_state state)
 {
-    struct upg_state_info info;
+    const struct upg_state_info info = s->infos[state];
 
-    if (state >= s->n) /* out of memory before there was a dead state */
-        return UPG_STATE_FINAL;
-    info = s->infos[state];
     if ((info.flags & UPG_STATE_ACCEPTS) && (s->exprs.nodes[info.expr].flags & UPG_EXPR_BOOLEAN))
         upg_state_fill(s, state);
     return s->infos[state].flags;
@@ -112,8 +109,6 @@ bool upg_state_fill(struct upg_states *s, upg_state state)
     size_t n_labels;
     int32_t row;
 
-    if (state >= s->n)
-        return false;
     if (s->infos[state].row != UPG_ROW_NONE)
         return true;
     n_labels = upg_expr_partition(&s->exprs, s->infos[state].expr, labels, examples);

@@ -17,13 +17,18 @@ static void drop(struct text_buffer *held, size_t n)
         memmove(held->bytes, held->bytes + n, held->n);
 }
 
-static void drop_blanks(struct text_buffer *held)
+static size_t count_blanks(const struct text_buffer *held)
 {
     size_t n = 0;
 
     while (n < held->n && is_blank(held->bytes[n]))
         n++;
-    drop(held, n);
+    return n;
+}
+
+static void drop_blanks(struct text_buffer *held)
+{
+    drop(held, count_blanks(held));
 }
 
 /* Does the answer begin with the mark?  Held stays whole unless it does. */
@@ -31,11 +36,9 @@ static void look_for_begin(struct thought_splitter *splitter)
 {
     const size_t n_mark = sizeof open_mark - 1;
     const struct text_buffer *held = &splitter->held;
-    size_t n_blanks = 0, n_compared;
+    const size_t n_blanks = count_blanks(held), n_left = held->n - n_blanks;
+    const size_t n_compared = n_left < n_mark ? n_left : n_mark;
 
-    while (n_blanks < held->n && is_blank(held->bytes[n_blanks]))
-        n_blanks++;
-    n_compared = held->n - n_blanks < n_mark ? held->n - n_blanks : n_mark;
     if (n_compared > 0 && memcmp(held->bytes + n_blanks, open_mark, n_compared) != 0) {
         splitter->state = THOUGHTS_OVER;
     } else if (n_compared == n_mark) {
@@ -44,8 +47,7 @@ static void look_for_begin(struct thought_splitter *splitter)
     }
 }
 
-/* How much of what is held can be told: up to the closing mark, or up to blanks and a part of a mark
- * at the end that could still lead to one. */
+/* Where the closing mark begins, or what at the end may still become one; else the end. */
 static size_t find_end(const struct text_buffer *held, bool *is_closed)
 {
     const size_t n_mark = sizeof close_mark - 1;
