@@ -1,33 +1,42 @@
-"""What the tests from outside share: the program, and how it is run.
-
-UPG_BIN names the program to test (default: build/upg of this checkout).
-"""
+"""What the tests from outside share: the program, and how it is run.  setting.py says which one."""
 import os
-import pathlib
 import signal
 import subprocess
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import setting
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: tests of Ctrl-C need the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Sanitizers and the interposer of these tests wrap the same functions of the C library.
+collect_ignore = ["faults"] if setting.SANITIZED else []
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "plain_build: of memory as it is without sanitizers, which take more")
+
+
+def pytest_collection_modifyitems(config, items):
+    if setting.SANITIZED:
+        plain = [item for item in items if item.get_closest_marker("plain_build")]
+        items[:] = [item for item in items if item not in plain]
+        config.hook.pytest_deselected(items=plain)
 
 
 @pytest.fixture(scope="session")
 def root():
     """The checkout."""
-    return ROOT
+    return setting.ROOT
 
 
 @pytest.fixture(scope="session")
 def upg_binary():
     """Path of the program."""
-    path = pathlib.Path(os.environ.get("UPG_BIN", ROOT / "build" / "upg")).resolve()
-    if not path.exists():
-        pytest.exit(f"{path} does not exist; run 'make', or say UPG_BIN=...", returncode=2)
-    return path
+    if not setting.UPG.exists():
+        pytest.exit(f"{setting.UPG} does not exist; run 'make', or say UPG_BIN=...", returncode=2)
+    return setting.UPG
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +47,7 @@ def upg(upg_binary):
     """
 
     def call(*arguments, env=None, **keywords):
-        options = {"capture_output": True, "text": True, "timeout": 120, "errors": "replace"}
+        options = {"capture_output": True, "text": True, "timeout": setting.PATIENCE, "errors": "replace"}
         if "input" not in keywords:
             options["stdin"] = subprocess.DEVNULL
         options.update(keywords)

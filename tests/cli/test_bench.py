@@ -3,7 +3,7 @@ import csv
 import io
 
 import pytest
-from conftest import MODEL
+from setting import MODEL
 
 QUICK = ["--pp", "16", "--tg", "4", "--depth", "0,64", "--reps", "2"]
 SHAPE = ["--shape", "tiny", "--layers", "2"]

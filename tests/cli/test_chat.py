@@ -5,6 +5,7 @@ import signal
 import subprocess
 
 import pytest
+from setting import PATIENCE
 
 GREEDY = ["chat", "--greedy", "-n", "4"]
 
@@ -182,7 +183,7 @@ def test_interrupt_ends_a_script(start):
     process.stdin.flush()
     assert process.stdout.read(1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=PATIENCE) == 130
 
 
 def test_interrupt_while_waiting_for_a_line(start):
@@ -190,4 +191,4 @@ def test_interrupt_while_waiting_for_a_line(start):
     process.stdin.write(b"/stats\n")
     assert b"tokens in use" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=PATIENCE) == 130

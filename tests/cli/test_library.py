@@ -1,13 +1,11 @@
 """The libraries beside the program: what they let others see."""
-import pathlib
 import re
 import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT, UPG
+from setting import BUILD, ROOT, UPG
 
-FOLDER = pathlib.Path(UPG).parent
 DECLARED = set(re.findall(r"\b(upg_\w+)\s*\((?!\*)", re.sub(r"/\*.*?\*/", "", (ROOT / "include/upg/upg.h").read_text(),
                                                       flags=re.S)))
 
@@ -18,11 +16,11 @@ def defined_symbols(*flags):
 
 
 def test_shared_library_shows_the_public_api_and_nothing_else():
-    assert defined_symbols("--dynamic", FOLDER / "libupg.so") == DECLARED
+    assert defined_symbols("--dynamic", BUILD / "libupg.so") == DECLARED
 
 
 def test_static_library_has_the_whole_api():
-    assert DECLARED <= defined_symbols("--extern-only", FOLDER / "libupg.a")
+    assert DECLARED <= defined_symbols("--extern-only", BUILD / "libupg.a")
 
 
 def test_program_is_one_file():
@@ -53,7 +51,7 @@ int main(void)
     private = subprocess.run(["pkg-config", "--libs", "jansson", "libpcre2-8", "libutf8proc", "libxxhash"],
                              capture_output=True, check=True, text=True).stdout.split()
     subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{ROOT}/include", source,
-                    FOLDER / library, *private, "-lpthread", "-lm", f"-Wl,-rpath,{FOLDER}", "-o", tmp_path / "program"],
+                    BUILD / library, *private, "-lpthread", "-lm", f"-Wl,-rpath,{BUILD}", "-o", tmp_path / "program"],
                    check=True)
     out = subprocess.run([tmp_path / "program"], capture_output=True, check=True, text=True).stdout
     assert out == f"{(ROOT / 'VERSION').read_text().strip()} Phi3ForCausalLM\n"

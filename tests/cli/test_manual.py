@@ -5,7 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import UPG, environment, run
+from program import UPG, environment, run
+from setting import PATIENCE
 
 COMMANDS = run("help", "--list").out.split()
 FORMATTERS = {  # what reports a mistake in a page, where it is installed
@@ -21,7 +22,7 @@ def options_of(command):
 
 def shell(name, script, *args, **env):
     """Run a script in a shell with upg on its path; returns standard output."""
-    done = subprocess.run([name, *args, "-c", script], capture_output=True, timeout=30, check=False,
+    done = subprocess.run([name, *args, "-c", script], capture_output=True, timeout=PATIENCE, check=False,
                           env=environment(UPG=UPG, **env))
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()

@@ -6,7 +6,7 @@ import resource
 import checkpoint
 import numpy
 import pytest
-from conftest import MODEL
+from setting import MODEL
 
 STORY = ("Once upon a time, there was a little girl named Lily. She loved to play with her toys. One day, she went to "
          "the park with her mom and saw a big red ball. ") * 3

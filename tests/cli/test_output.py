@@ -3,7 +3,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import MODEL
+from setting import MODEL, PATIENCE, UPG
 
 COMMANDS = [["--help"], ["--version"], ["help", "--man", "run"], ["completion", "bash"], ["tokenize", "-p", "x"],
             ["tokenize", "-p", "x", "--json"], ["inspect"], ["inspect", "--json"], ["verify"],
@@ -15,7 +15,7 @@ COMMANDS = [["--help"], ["--version"], ["help", "--man", "run"], ["completion", 
 def test_full_disk_is_noticed(start, command):
     with open("/dev/full", "wb") as full:
         process = start(*command, stdout=full, stdin=subprocess.PIPE)
-        _, err = process.communicate(b"Hello\n" if command == ["chat"] else b"", timeout=20)
+        _, err = process.communicate(b"Hello\n" if command == ["chat"] else b"", timeout=PATIENCE)
     assert process.returncode == 4
     assert err.decode().splitlines()[-1].startswith("upg: error: standard output: cannot write: No space")
 
@@ -28,7 +28,7 @@ def test_what_is_no_regular_file_is_written_to_and_not_replaced(start, upg, tmp_
     with open(pipe, "rb") as reader:
         assert reader.read(6) == b"\x93NUMPY"
         reader.read()
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0 and pipe.is_fifo()
     assert f"{tmp_path}: cannot write: Is a directory" in upg("logits", tmp_path, "--ids", "1", status=1).err
     assert os.listdir(tmp_path) == ["pipe"]
@@ -40,7 +40,7 @@ def test_a_reader_that_left_ends_the_program_without_a_word(start, command):
     os.close(reader)
     process = start(*command, stdout=writer, stdin=subprocess.PIPE)
     os.close(writer)
-    _, err = process.communicate(b"Hello\n" if command == ["chat"] else b"", timeout=20)
+    _, err = process.communicate(b"Hello\n" if command == ["chat"] else b"", timeout=PATIENCE)
     assert process.returncode == 1
     assert b"error" not in err and b"pipe" not in err
 
@@ -51,7 +51,7 @@ def test_reader_that_leaves_ends_the_generation(start):
     assert os.read(process.stdout.fileno(), 1)
     process.stdout.close()
     process.stdout = None
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and b"pipe" not in err
 
 
@@ -63,6 +63,5 @@ def test_control_bytes_in_names_do_not_reach_the_terminal(upg, tmp_path):
 def test_bad_utf8_in_a_name_is_no_bad_json(upg, tmp_path):
     path = os.fsencode(tmp_path) + b"/model\xff.upg"
     os.symlink(MODEL, path)
-    document = subprocess.run([os.environ.get("UPG_BIN", str(MODEL.parents[1] / "build" / "upg")), b"verify", path,
-                               b"--json"], capture_output=True, check=True).stdout
+    document = subprocess.run([UPG, b"verify", path, b"--json"], capture_output=True, check=True).stdout
     assert "model\ufffd.upg" in document.decode()

@@ -2,7 +2,7 @@
 import re
 
 import pytest
-from conftest import MODEL
+from setting import MODEL
 
 FIELDS = ["weight_bytes", "cache_bytes", "scratch_bytes"]
 

@@ -3,7 +3,7 @@ import os
 import signal
 
 import pytest
-from conftest import MODEL, ROOT
+from setting import MODEL, PATIENCE, ROOT
 
 
 def test_text_is_on_stdout_and_statistics_on_stderr(upg):
@@ -105,7 +105,7 @@ def test_interrupt_ends_the_text_cleanly(start):
                     "--logit-bias", "8191=-inf", "--logit-bias", "8188=-inf")
     first = os.read(process.stdout.fileno(), 1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     (first + out).decode()
     assert b"cancelled" in err and err.endswith(b"upg: interrupted\n")
@@ -117,7 +117,7 @@ def test_interrupt_with_json_still_gives_the_document(start):
                     "--verbose", "--logit-bias", "8191=-inf", "--logit-bias", "8188=-inf")
     os.read(process.stderr.fileno(), 1)  # the engine is there; the prompt of four tokens is next
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert not out or json.loads(out)["finish_reason"] == "cancelled"
 

@@ -5,9 +5,11 @@ import re
 import select
 import signal
 import termios
+import time
 
 import pytest
-from conftest import UPG, environment
+from program import UPG, environment
+from setting import PATIENCE
 
 ENDLESS = ["--logit-bias", "8191=-inf", "--logit-bias", "8188=-inf"]
 SLOW = ["--compute", "reference", "-t", "1"]
@@ -28,7 +30,7 @@ class Terminal:
 
     def read(self, wanted):
         """Read a little; False at the end."""
-        assert select.select([self.fd], [], [], 30)[0], f"no {wanted} in {self.seen!r}"
+        assert select.select([self.fd], [], [], PATIENCE)[0], f"no {wanted} in {self.seen!r}"
         try:
             data = os.read(self.fd, 4096)
         except OSError:  # how Linux tells that the other side is closed
@@ -45,9 +47,10 @@ class Terminal:
 
     def expect_prompt(self):
         """Wait until the line editor reads; before that, the terminal itself would take what is typed."""
-        text = self.expect("> ")
+        text, until = self.expect("> "), time.monotonic() + PATIENCE
         while termios.tcgetattr(self.fd)[3] & termios.ICANON:
-            select.select([], [], [], 0.01)
+            assert time.monotonic() < until, "the line editor does not read"
+            time.sleep(0.01)
         return text
 
     def finish(self):

@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from conftest import MODEL
+from setting import MODEL, PATIENCE
 
 TEXT = "Hello wörld, 你好 \U0001f600 <|im_end|>\n\tx"
 
@@ -139,4 +139,4 @@ def test_each_line_is_answered_at_once(start):
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["ids"]
     process.stdin.close()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=PATIENCE) == 0

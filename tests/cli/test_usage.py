@@ -2,7 +2,7 @@
 import re
 
 import pytest
-from conftest import ROOT
+from setting import ROOT
 
 # What the interface fixes, as far as it is there: an option that disappears is a broken script somewhere.
 OPTIONS = {

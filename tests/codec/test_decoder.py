@@ -2,23 +2,20 @@
 
 The tables and the test vectors are read from the document, so that it, the decoder here and the library agree.
 """
-import os
-import pathlib
 import re
 import subprocess
 
 import numpy as np
 import pytest
+from setting import BUILD, PATIENCE, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("UPG_BUILD", ROOT / "build"))
 DOCUMENT = (ROOT / "docs" / "codec.md").read_text(encoding="utf-8")
 RATES = {2: (1, 1), 3: (2, 1), 4: (2, 2)}
 
 
 def dump_codes(*arguments, data=b""):
     done = subprocess.run([BUILD / "tests" / "codec" / "dump_codes", *map(str, arguments)], input=data,
-                          capture_output=True, timeout=120, check=True)
+                          capture_output=True, timeout=PATIENCE, check=True)
     return done.stdout
 
 

@@ -1,13 +1,14 @@
-"""The library that the tests call: libupg.so beside the program."""
+"""The library that the tests call: libupg.so of the build folder."""
 import pytest
 
 import byte_vocabulary
 import constraints
+from setting import BUILD
 
 
 @pytest.fixture(scope="session")
-def library(upg_binary):
-    return constraints.Library(str(upg_binary.parent / "libupg.so"))
+def library():
+    return constraints.Library(str(BUILD / "libupg.so"))
 
 
 @pytest.fixture(scope="session")

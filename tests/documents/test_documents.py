@@ -1,14 +1,12 @@
 """What the documents show is run: Python blocks in order, the C program with pkg-config and with CMake."""
 import os
-import pathlib
 import re
 import subprocess
 import sys
 
 import pytest
+from setting import BUILD, PATIENCE, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("UPG_BUILD", ROOT / "build"))
 
 
 def blocks(document, language):
@@ -18,7 +16,7 @@ def blocks(document, language):
 
 def run(command, folder, **environment):
     return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, shell=isinstance(command, str),
-                          capture_output=True, text=True, timeout=300)
+                          capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

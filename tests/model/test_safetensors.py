@@ -10,12 +10,13 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
+from setting import BUILD, MODEL, ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
 from make_default_model import xxh3  # noqa: E402
 
-BUILD = os.environ.get("UPG_BUILD", os.path.join(ROOT, "build"))
-PACK = os.path.join(BUILD, "tests", "model", "pack_model")
+PACK = BUILD / "tests" / "model" / "pack_model"
+BAD = ROOT / "tests" / "data" / "bad" / "upg"
 WIDTH, FEED_FORWARD, HEADS, KV_HEADS, HEAD_DIM, LAYERS, VOCABULARY = 24, 40, 3, 1, 8, 2, 37
 
 
@@ -113,11 +114,11 @@ def test_written_files_keep_the_rules_of_the_document(tmp_path):
     write_model(tmp_path, tensors(np.float32))
     subprocess.run([PACK, tmp_path, tmp_path / "out.upg"], check=True)
     check_rules_of_the_document(tmp_path / "out.upg")
-    check_rules_of_the_document(os.path.join(ROOT, "models", "default.upg"))
+    check_rules_of_the_document(MODEL)
 
 
 def test_default_model_is_what_its_card_says():
-    with safe_open(os.path.join(ROOT, "models", "default.upg"), "np") as file:
+    with safe_open(MODEL, "np") as file:
         metadata = json.loads(file.metadata()["config"])
         assert metadata["hidden_size"] == 512 and metadata["tie_word_embeddings"]
         weight = file.get_slice("model.layers.0.mlp.down_proj.weight")
@@ -127,10 +128,10 @@ def test_default_model_is_what_its_card_says():
         assert n == 24648192
 
 
-@pytest.mark.parametrize("name", sorted(os.listdir(os.path.join(ROOT, "tests", "data", "bad", "upg"))))
+@pytest.mark.parametrize("name", sorted(os.listdir(BAD)))
 def test_package_accepts_no_container_that_upg_refuses_as_one(name):
     """Where our reader calls the container itself false, the package must not call it right, or one of us is wrong."""
-    path = os.path.join(ROOT, "tests", "data", "bad", "upg", name)
+    path = BAD / name
     message = subprocess.run([PACK, path, os.devnull], capture_output=True, check=False).stderr.decode()
     container = ("duplicate", "data_offsets", "shape ", "of the data", "claims a header", "too few", "nests", "no size")
     if name.endswith(".upg") and any(part in message for part in container):

@@ -7,12 +7,11 @@ undoes the permutation of q and k and dequantizes by itself.
 import hashlib
 import importlib.metadata
 import json
-import pathlib
 
 import numpy as np
 import pytest
+from setting import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = json.loads((ROOT / "tests" / "data" / "gguf" / "smollm2_golden.json").read_text())
 PROMPTS = GOLDEN["prompts"]
 EVERY = 500  # the golden rows have the logits of ids 0, 500, 1000, ...

@@ -5,12 +5,14 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 
 import huggingface_hub
 import pytest
 
 from hub import COMMIT, TOKEN, Hub
+from setting import PATIENCE
 
 NAME = "acme/tiny"
 WEIGHTS = random.Random(1).randbytes(20_000_000)  # three chunks
@@ -155,22 +157,23 @@ def test_lines_that_drop_go_on_where_they_were(hub, pull, tmp_path):
 
 
 def test_a_killed_download_goes_on(hub, upg_binary, environment, pull, tmp_path):
-    def slow(request):
+    killed = threading.Event()
+
+    def stuck(request):
         if request.name == "cdn" and not request.headers["Range"].startswith("bytes=0-"):
-            request.send_response(206)
-            request.send_header("Content-Length", "1")
-            request.end_headers()
-            time.sleep(2)
+            killed.wait(PATIENCE)
             return True
         return False
 
-    hub.trouble = slow
+    hub.trouble = stuck
     child = subprocess.Popen([upg_binary, "pull", NAME], env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
     with child:
         journal = cache(tmp_path) / "blobs" / f"{hashlib.sha256(WEIGHTS).hexdigest()}.upg-done"
         while not journal.exists() or not journal.read_text():
+            assert child.poll() is None
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
+    killed.set()
     assert not (cache(tmp_path) / "snapshots" / COMMIT / "model.safetensors").exists()
     hub.trouble = lambda request: False
     told = json.loads(pull(NAME, "--json").stdout)

@@ -1,12 +1,9 @@
 """The package as it lies in the build folder (UPG_BUILD, default: build/ of this checkout), and models to try it on."""
-import os
-import pathlib
 import sys
 
 import pytest
+from setting import BUILD
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("UPG_BUILD", ROOT / "build"))
 PACKAGE = BUILD / "python"
 if not list(PACKAGE.glob("upg/_native*")):
     pytest.exit(f"{PACKAGE} has no package; build with UPG_PYTHON, which needs Python's header files", returncode=2)

@@ -8,7 +8,7 @@ import pytest
 
 import upg
 
-SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer"},
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer", "minimum": 0, "maximum": 99},
                                            "colour": {"enum": ["red", "green"]}},
           "required": ["name", "age", "colour"], "additionalProperties": False}
 

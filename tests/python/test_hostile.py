@@ -1,4 +1,5 @@
 """Wrong types, huge sizes, closed objects, threads, fork, Ctrl-C: an exception, never a crash."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from setting import PATIENCE
 
 import upg
 from upg import _native
@@ -19,7 +21,7 @@ CHOICES = (0, 0.0, 0, 1.0, 0.0, 1.0, 0.0, 0.0, 1, {}, (), False)
 
 def run_python(package_path, code, **keywords):
     """Run a script in a Python of its own."""
-    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120,
+    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=PATIENCE,
                           env={**os.environ, "PYTHONPATH": str(package_path)}, **keywords)
 
 
@@ -153,23 +155,29 @@ def test_threads_share_a_model(model):
 
 
 def test_other_threads_run_meanwhile(model):
-    """The interpreter's lock is free while the model computes."""
-    turns = []
-    running = threading.Event()
-    running.set()
+    """The interpreter's lock is free while the model computes: nobody else takes it from a thread by force."""
+    turns, running = [], [True]
 
     def count():
-        while running.is_set():
+        while running:
             turns.append(time.sleep(0.001))
 
+    interval = sys.getswitchinterval()
     counter = threading.Thread(target=count)
     counter.start()
-    for compute in (lambda: model.logits([1] * 1000, last=1), lambda: model.generate([1] * 1000, max_tokens=1)):
-        before = len(turns)
-        compute()
-        assert len(turns) - before > 5
-    running.clear()
-    counter.join()
+    sys.setswitchinterval(1000)
+    try:
+        for compute in (lambda: model.logits([1] * 500, last=1), lambda: model.generate([1] * 500, max_tokens=1)):
+            seen = []
+            while max(seen, default=0) <= 5:  # on a busy machine the other thread may not come to its turn at once
+                before = len(turns)
+                compute()
+                seen.append(len(turns) - before)
+                assert len(seen) < 100, seen
+    finally:
+        sys.setswitchinterval(interval)
+        running.clear()
+        counter.join()
 
 
 def test_a_model_closed_by_another_thread_finishes_its_call():
@@ -217,13 +225,14 @@ def test_after_fork_the_child_has_its_own_engine(package_path):
                                   "upg.compress(source, out, seed=3)"])
 def test_ctrl_c_ends_a_long_call(package_path, folder_model, tmp_path, call):
     code = f"""
-        import asyncio, sys, upg
+        import asyncio, signal, sys, upg
         model, source, out = upg.Model.open(), {str(folder_model)!r}, {str(tmp_path / "out.upg")!r}
         print("go", flush=True)
         try:
             for _ in range(1000):
                 {call}
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             model.generate("a", max_tokens=1)
             sys.exit(55)
         """
@@ -232,8 +241,13 @@ def test_ctrl_c_ends_a_long_call(package_path, folder_model, tmp_path, call):
     with child:
         assert child.stdout.readline() == b"go\n"
         time.sleep(0.3)  # anywhere within the calls
-        child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=60) == 55
+        for _ in range(PATIENCE // 10):  # Python drops the exception where it comes while an object dies
+            child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=10)
+                break
+        child.kill()
+    assert child.returncode == 55
 
 
 def test_memory_over_many_generations(package_path):

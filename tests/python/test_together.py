@@ -17,6 +17,7 @@ def alone(model):
 
 
 def open_files():
+    gc.collect()
     return len(os.listdir("/proc/self/fd"))
 
 
@@ -77,7 +78,7 @@ def test_the_loop_runs_meanwhile(model):
 def test_a_cancelled_task_cancels_its_request(model):
     async def main():
         task = asyncio.ensure_future(model.agenerate("Once", ignore_stop_ids=True))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # the task has begun, and waits for its answer
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -88,7 +89,6 @@ def test_a_cancelled_task_cancels_its_request(model):
 
     files = open_files()
     asyncio.run(main())
-    gc.collect()
     assert open_files() == files
 
 

@@ -3,15 +3,14 @@ import gzip
 import hashlib
 import io
 import os
-import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("UPG_BUILD", ROOT / "build"))
+from setting import BUILD, ROOT
+
 VERSION = (ROOT / "VERSION").read_text().strip()
 TEXT_FILES = {".c", ".h", ".py", ".pyi", ".toml", ".txt", ".cmake", ".in", ".md", ".yml", ".yaml", ".json", ""}
 MAY_NAME_A_VERSION = {"VERSION", "CHANGELOG.md"}

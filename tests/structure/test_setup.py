@@ -1,12 +1,12 @@
 """scripts/setup, with an apt of the test's own."""
 import os
-import pathlib
 import shutil
 import subprocess
 
 import pytest
+from setting import ROOT
 
-SETUP = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "setup"
+SETUP = ROOT / "scripts" / "setup"
 PROGRAMS = {
     "dpkg-query": 'grep -qx "$3" installed && echo "ii "',
     "apt-get": '[ "$1" = update ] || printf "%s\\n" "$@" >>installed',
