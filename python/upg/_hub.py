@@ -7,7 +7,7 @@ import os
 import threading
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # the garbage collector may drop a stream, and so remove a hub, while a thread holds it
 
 
 class Hub:
@@ -28,7 +28,7 @@ class Hub:
                 pass
         except BlockingIOError:
             pass
-        for event in self._waiting.values():
+        for event in list(self._waiting.values()):
             event.set()
 
     def add(self, request):
@@ -42,7 +42,19 @@ class Hub:
 
     def remove(self, request):
         """The request is finished or cancelled; may be called twice."""
-        if self._waiting.pop(request, None) is None or self._waiting:
+        if self._waiting.pop(request, None) is not None:
+            self.close_if_unused()
+
+    def remove_soon(self, request):
+        """remove() from wherever the garbage collector runs."""
+        try:
+            self._loop.call_soon_threadsafe(self.remove, request)
+        except RuntimeError:  # the loop is closed, nobody else uses the hub
+            self.remove(request)
+
+    def close_if_unused(self):
+        """For who got the hub and has no request after all, too."""
+        if self._waiting:
             return
         with _lock:
             _hubs.pop(self._loop, None)
@@ -53,7 +65,7 @@ class Hub:
 
 
 def current_hub():
-    """The hub of the running event loop; a new one must get a request before anything is awaited."""
+    """The hub of the running event loop.  Before anything is awaited it must get a request or close_if_unused()."""
     loop = asyncio.get_running_loop()
     with _lock:
         if loop not in _hubs:

@@ -189,7 +189,10 @@ class Stream:
 
 
 class AsyncStream:
-    """A Stream for `async for`, `async with` and `await stream.result()`, in the event loop that it came from."""
+    """A Stream for `async for`, `async with` and `await stream.result()`, in the event loop that it came from.
+
+    A task that is cancelled while it waits, leaving `async with`, close() and the garbage collector stop the generation.
+    """
 
     def __init__(self, request: Request, hub):
         self._request, self._hub = request, hub
@@ -235,3 +238,8 @@ class AsyncStream:
 
     async def __aexit__(self, *exception) -> None:
         self.close()
+
+    def __del__(self):
+        if not self._finished:
+            self._request.cancel()
+            self._hub.remove_soon(self._request)

@@ -235,7 +235,12 @@ class Model:
 
     def _start_async(self, ids, choices):
         hub = current_hub()
-        return AsyncStream(Request(self._submit(ids, choices, notify=hub.fd), choices), hub)
+        try:
+            request = Request(self._submit(ids, choices, notify=hub.fd), choices)
+        except BaseException:
+            hub.close_if_unused()
+            raise
+        return AsyncStream(request, hub)
 
     def generate(self, prompt: str | Sequence[int], *, stream: bool = False, parse_special: bool = False,
                  **options: Unpack[GenerateOptions]) -> Generation | Stream:

@@ -92,6 +92,24 @@ def test_a_cancelled_task_cancels_its_request(model):
     assert open_files() == files
 
 
+def test_dropped_streams_and_refused_requests_leave_no_pipe(model):
+    async def drop():
+        async for _ in await model.agenerate("Once", ignore_stop_ids=True, stream=True):
+            break
+
+    async def refuse():
+        with pytest.raises(upg.ArgumentError, match="temperature"):
+            await model.agenerate("Once", temperature=-1)
+
+    async def keep():
+        return await model.agenerate("Once", ignore_stop_ids=True, stream=True)
+
+    files = open_files()
+    for leave in (drop, refuse, keep):  # within its loop, never begun, and when the loop is closed
+        asyncio.run(leave())
+        assert open_files() == files, leave
+
+
 def test_an_error_comes_to_the_task(model):
     async def main():
         with pytest.raises(upg.ArgumentError, match="temperature"):
