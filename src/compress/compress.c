@@ -224,10 +224,7 @@ static void outline_plan(struct compression *c, const struct upg_plan *plan)
         const struct upg_slot slot = upg_slot_of(&c->outline, i);
         const struct upg_coded_map map = layout_slot(c, plan, i);
         for (size_t part = 0; part < map.n_parts; part++)
-            slot.parts[part] = (struct upg_matrix){.type = UPG_TYPE_PACKED,
-                                                   .n_rows = map.part[part].n_rows,
-                                                   .n_cols = map.n_cols,
-                                                   .packed = upg_coded_part_packed(&map, part)};
+            slot.parts[part] = upg_coded_part_matrix(&map, part);
         if (slot.linear) {
             slot.linear->n_parts = map.n_parts;
             slot.linear->n_rows = slot.n_rows;
@@ -342,12 +339,7 @@ static upg_status write_slot(struct compression *c, struct upg_writer *writer, s
     upg_status status = upg_layers_load(&c->layers, slot, err);
 
     for (size_t i = 0; i < map->n_parts && status == UPG_OK; i++) {
-        struct upg_matrix matrix = {.type = UPG_TYPE_PACKED,
-                                    .n_rows = map->part[i].n_rows,
-                                    .n_cols = map->n_cols,
-                                    .data = map->part[i].codes,
-                                    .packed = upg_coded_part_packed(map, i)};
-        upg_packed_code_bytes(map->part[i].k, matrix.n_rows, matrix.n_cols, &matrix.n_bytes);
+        const struct upg_matrix matrix = upg_coded_part_matrix(map, i);
         status = upg_writer_matrix(writer, &matrix, err);
     }
     if (!c->layers.keep)

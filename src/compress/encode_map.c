@@ -13,8 +13,10 @@
 #include "base/arena.h"
 #include "base/half.h"
 #include "base/random.h"
+#include "base/size.h"
 #include "codec/scale.h"
 #include "compress/factor.h"
+#include "compress/plain_rows.h"
 #include "compress/rotate.h"
 
 #include <cblas.h>
@@ -35,6 +37,11 @@ struct encoding {
     upg_status *status;                /* [n_threads] */
     upg_error *errors;                 /* [n_threads] */
 };
+
+static bool is_plain(const struct upg_coded_part *part)
+{
+    return part->k == UPG_PLAIN_BITS;
+}
 
 /* w in table units; a row of scale 0 is encoded as 0. */
 static void set_targets(const struct encoding *e, size_t row, float *targets)
@@ -202,10 +209,20 @@ void upg_coded_map_layout(struct upg_coded_map *map, uint64_t seed, bool output_
     map->seed_in = upg_splitmix64(seed);
     for (size_t i = 0; i < map->n_parts; i++) {
         struct upg_coded_part *part = &map->part[i];
-        part->padded_rows = round_up(part->n_rows, UPG_ROW_BLOCK);
-        part->has_output_transform = output_transform && part->padded_rows == part->n_rows;
+        const bool plain = is_plain(part);
+        part->padded_rows = plain ? part->n_rows : round_up(part->n_rows, UPG_ROW_BLOCK);
+        part->has_output_transform =
+            output_transform && !plain && part->padded_rows == part->n_rows;
         part->seed_out = upg_splitmix64(seed + 1 + i);
     }
+}
+
+bool upg_coded_part_bytes(const struct upg_coded_map *map, size_t i, size_t *n_bytes)
+{
+    const struct upg_coded_part *part = &map->part[i];
+
+    return is_plain(part) ? size_mul(part->n_rows, map->n_cols, n_bytes)
+                          : upg_packed_code_bytes(part->k, part->n_rows, map->n_cols, n_bytes);
 }
 
 upg_status upg_coded_map_allocate(struct upg_coded_map *map, upg_error *err)
@@ -213,42 +230,50 @@ upg_status upg_coded_map_allocate(struct upg_coded_map *map, upg_error *err)
     map->gain = calloc(map->n_blocks, sizeof *map->gain);
     if (!map->gain)
         return upg_fail_memory(err, "gains", map->n_blocks * sizeof *map->gain);
+    for (size_t i = 0; i < map->n_blocks; i++)
+        map->gain[i] = 1.0f; /* what it stays if no part is packed */
     for (size_t i = 0; i < map->n_parts; i++) {
         struct upg_coded_part *part = &map->part[i];
+        const bool plain = is_plain(part);
         size_t n_bytes;
 
-        if (!upg_packed_code_bytes(part->k, part->n_rows, map->n_cols, &n_bytes))
+        if (!upg_coded_part_bytes(map, i, &n_bytes))
             return upg_fail_memory(err, "codes", SIZE_MAX);
         part->codes = upg_aligned_alloc(n_bytes, 1);
-        part->row_scale = calloc(part->padded_rows, sizeof *part->row_scale);
-        part->values = upg_aligned_alloc(part->padded_rows, map->padded_cols);
-        if (!part->codes || !part->row_scale || !part->values)
+        if (plain) {
+            part->row_step = calloc(part->n_rows, sizeof *part->row_step);
+        } else {
+            part->row_scale = calloc(part->padded_rows, sizeof *part->row_scale);
+            part->values = upg_aligned_alloc(part->padded_rows, map->padded_cols);
+        }
+        if (!part->codes || (plain ? !part->row_step : !part->row_scale || !part->values))
             return upg_fail_memory(err, "codes", n_bytes);
     }
     return UPG_OK;
 }
 
-/* Gains from all rows together, row scales from the sigma of each part's k.
- * w [sum of padded_rows, padded_cols], transformed. */
-static upg_status fit_map_scales(struct upg_coded_map *map, const float *w, upg_error *err)
+/* Gains from all packed rows together, row scales from the sigma of each part's k.
+ * w [n_rows, padded_cols], transformed. */
+static upg_status fit_map_scales(struct upg_coded_map *map, const float *w, size_t n_rows,
+                                 upg_error *err)
 {
-    const float sigma = upg_code_of(map->part[0].k)->sigma;
-    size_t n_rows = 0, row = 0;
-    uint16_t *row_scale;
+    const struct upg_coded_part *first = map->part;
+    uint16_t *row_scale = malloc(n_rows * sizeof *row_scale);
+    const uint16_t *scale = row_scale;
     upg_status status;
 
-    for (size_t i = 0; i < map->n_parts; i++)
-        n_rows += map->part[i].padded_rows;
-    row_scale = malloc(n_rows * sizeof *row_scale);
     if (!row_scale)
         return upg_fail_memory(err, "row scales", n_rows * sizeof *row_scale);
-    status = upg_fit_scales(map->part[0].k, w, n_rows, map->padded_cols, row_scale, map->gain, err);
+    while (is_plain(first))
+        first++;
+    status = upg_fit_scales(first->k, w, n_rows, map->padded_cols, row_scale, map->gain, err);
     for (size_t i = 0; i < map->n_parts && status == UPG_OK; i++) {
         struct upg_coded_part *part = &map->part[i];
-        const float factor = sigma / upg_code_of(part->k)->sigma;
-        for (size_t r = 0; r < part->padded_rows; r++, row++)
+        const float factor =
+            is_plain(part) ? 0.0f : upg_code_of(first->k)->sigma / upg_code_of(part->k)->sigma;
+        for (size_t r = 0; r < part->padded_rows && !is_plain(part); r++, scale++)
             part->row_scale[r] =
-                i == 0 ? row_scale[row] : upg_f32_to_f16(upg_f16_to_f32(row_scale[row]) * factor);
+                part == first ? *scale : upg_f32_to_f16(upg_f16_to_f32(*scale) * factor);
     }
     free(row_scale);
     return status;
@@ -280,20 +305,20 @@ static void scale_hessian(const struct upg_coded_map *map, float *h)
             h[i * n + j] *= map->gain[i / UPG_SCALE_BLOCK] * map->gain[j / UPG_SCALE_BLOCK];
 }
 
-upg_status upg_encode_map(struct upg_pool *pool, struct upg_coded_map *map, const float *w,
-                          const float *hessian, double damping, const struct upg_effort *effort,
-                          upg_error *err)
+/* The parts that are transformed; n_rows of them in all, padded. */
+static upg_status encode_packed_parts(struct upg_pool *pool, struct upg_coded_map *map,
+                                      size_t n_rows, const float *w, const float *hessian,
+                                      double damping, const struct upg_effort *effort,
+                                      upg_error *err)
 {
     const size_t n_threads = upg_pool_n_threads(pool);
     struct encoding e = {.map = map, .effort = effort};
     float *transformed = NULL, *h = NULL, *inverse_gain = NULL;
     double *sums = NULL, *signal = NULL;
-    size_t n_rows = 0, row = 0, source_row = 0;
+    size_t row = 0, source_row = 0;
     const size_t n = map->padded_cols;
     upg_status status;
 
-    for (size_t i = 0; i < map->n_parts; i++)
-        n_rows += map->part[i].padded_rows;
     transformed = upg_aligned_alloc(n_rows * n, sizeof *transformed);
     h = hessian ? upg_aligned_alloc(n * n, sizeof *h) : NULL;
     inverse_gain = calloc(map->n_blocks, sizeof *inverse_gain);
@@ -308,12 +333,14 @@ upg_status upg_encode_map(struct upg_pool *pool, struct upg_coded_map *map, cons
         goto done;
     }
     for (size_t i = 0; i < map->n_parts; i++) {
-        transform_part(pool, map, &map->part[i], w + source_row * map->n_cols,
-                       transformed + row * n);
-        row += map->part[i].padded_rows;
+        if (!is_plain(&map->part[i])) {
+            transform_part(pool, map, &map->part[i], w + source_row * map->n_cols,
+                           transformed + row * n);
+            row += map->part[i].padded_rows;
+        }
         source_row += map->part[i].n_rows;
     }
-    status = fit_map_scales(map, transformed, err);
+    status = fit_map_scales(map, transformed, n_rows, err);
     if (status != UPG_OK)
         goto done;
     for (size_t i = 0; i < map->n_blocks; i++)
@@ -335,6 +362,8 @@ upg_status upg_encode_map(struct upg_pool *pool, struct upg_coded_map *map, cons
     row = 0;
     for (size_t i = 0; i < map->n_parts && status == UPG_OK; i++) {
         const size_t n_row_blocks = map->part[i].padded_rows / UPG_ROW_BLOCK;
+        if (is_plain(&map->part[i]))
+            continue;
         e.part = &map->part[i];
         e.w = transformed + row * n;
         e.energy = sums + n_rows / UPG_ROW_BLOCK;
@@ -363,35 +392,65 @@ done:
     return status;
 }
 
+upg_status upg_encode_map(struct upg_pool *pool, struct upg_coded_map *map, const float *w,
+                          const float *hessian, double damping, const struct upg_effort *effort,
+                          upg_error *err)
+{
+    const float *rows = w;
+    upg_status status = UPG_OK;
+    size_t n_packed = 0;
+
+    for (size_t i = 0; i < map->n_parts && status == UPG_OK; i++) {
+        if (is_plain(&map->part[i]))
+            status = upg_plain_rows_encode(&map->part[i], rows, map->n_cols, err);
+        else
+            n_packed += map->part[i].padded_rows;
+        rows += map->part[i].n_rows * map->n_cols;
+    }
+    return status == UPG_OK && n_packed > 0
+               ? encode_packed_parts(pool, map, n_packed, w, hessian, damping, effort, err)
+               : status;
+}
+
 void upg_coded_map_clear(struct upg_coded_map *map)
 {
     for (size_t i = 0; i < map->n_parts; i++) {
         free(map->part[i].codes);
         free(map->part[i].row_scale);
         free(map->part[i].values);
+        free(map->part[i].row_step);
         map->part[i].codes = NULL;
         map->part[i].row_scale = NULL;
         map->part[i].values = NULL;
+        map->part[i].row_step = NULL;
     }
     free(map->gain);
     map->gain = NULL;
 }
 
-struct upg_packed upg_coded_part_packed(const struct upg_coded_map *map, size_t i)
+struct upg_matrix upg_coded_part_matrix(const struct upg_coded_map *map, size_t i)
 {
     const struct upg_coded_part *part = &map->part[i];
+    struct upg_matrix matrix = {.type = UPG_TYPE_PACKED,
+                                .n_rows = part->n_rows,
+                                .n_cols = map->n_cols,
+                                .data = part->codes,
+                                .packed = {.k = part->k,
+                                           .n_rows = part->n_rows,
+                                           .n_cols = map->n_cols,
+                                           .padded_rows = part->padded_rows,
+                                           .padded_cols = map->padded_cols,
+                                           .codes = part->codes,
+                                           .row_scale = part->row_scale,
+                                           .gain = map->gain,
+                                           .seed_in = map->seed_in,
+                                           .seed_out = part->seed_out,
+                                           .has_output_transform = part->has_output_transform}};
 
-    return (struct upg_packed){.k = part->k,
-                               .n_rows = part->n_rows,
-                               .n_cols = map->n_cols,
-                               .padded_rows = part->padded_rows,
-                               .padded_cols = map->padded_cols,
-                               .codes = part->codes,
-                               .row_scale = part->row_scale,
-                               .gain = map->gain,
-                               .seed_in = map->seed_in,
-                               .seed_out = part->seed_out,
-                               .has_output_transform = part->has_output_transform};
+    if (is_plain(part))
+        return upg_plain_rows_matrix(part, map->n_cols, NULL);
+    upg_coded_part_bytes(map, i, &matrix.n_bytes); /* held already: no overflow */
+    return matrix;
 }
 
 size_t upg_coded_map_scratch(const struct upg_coded_map *map)
@@ -399,7 +458,7 @@ size_t upg_coded_map_scratch(const struct upg_coded_map *map)
     size_t rows = 0;
 
     for (size_t i = 0; i < map->n_parts; i++)
-        if (map->part[i].padded_rows > rows)
+        if (!is_plain(&map->part[i]) && map->part[i].padded_rows > rows)
             rows = map->part[i].padded_rows;
     return rows * map->padded_cols;
 }
@@ -433,12 +492,17 @@ void upg_coded_map_expand(struct upg_pool *pool, const struct upg_coded_map *map
         const struct upg_coded_part *part = &map->part[i];
         struct scaling scaling = {map, part, row_scale, gain ? gain : map->gain, scratch};
 
-        upg_pool_run(pool, scale_values, &scaling);
-        if (part->has_output_transform)
-            upg_rotate_columns_back(pool, scratch, part->padded_rows, n, part->seed_out);
-        upg_rotate_rows_back(pool, scratch, part->n_rows, n, map->seed_in);
-        for (size_t r = 0; r < part->n_rows; r++)
-            memcpy(out + r * map->n_cols, scratch + r * n, map->n_cols * sizeof *out);
+        if (is_plain(part)) {
+            const struct upg_matrix rows = upg_plain_rows_matrix(part, map->n_cols, row_scale);
+            upg_matrix_rows(&rows, 0, part->n_rows, out, NULL);
+        } else {
+            upg_pool_run(pool, scale_values, &scaling);
+            if (part->has_output_transform)
+                upg_rotate_columns_back(pool, scratch, part->padded_rows, n, part->seed_out);
+            upg_rotate_rows_back(pool, scratch, part->n_rows, n, map->seed_in);
+            for (size_t r = 0; r < part->n_rows; r++)
+                memcpy(out + r * map->n_cols, scratch + r * n, map->n_cols * sizeof *out);
+        }
         out += part->n_rows * map->n_cols;
         if (row_scale)
             row_scale += part->padded_rows;

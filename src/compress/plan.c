@@ -1,25 +1,33 @@
 /* plan.c -- cutting slots into parts, and the greedy choice of bits.
  *
  * Greedy is exact here but for the last part that does not fit: what a further bit gains falls with
- * each bit (0.054, 0.014 of the loss), so gains per byte are taken in falling order.
+ * each bit (0.053, 0.014, then four bits at 0.001 of the loss), so gains per byte are taken in
+ * falling order.
  *
  * The prediction multiplies by what error feedback leaves of the loss, a constant measured on the
  * reference models (docs/quality.md). */
 #include "compress/plan.h"
 
 #include "codec/codec.h"
+#include "compress/encode_map.h"
 #include "model/slots.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIN_BITS = 2, MAX_BITS = 4, MIN_SPLIT_VOCABULARY = 4096 };
+enum { MIN_BITS = 2, MIN_SPLIT_VOCABULARY = 4096 };
 
 static const double feedback_leaves = 0.45;
 
 double upg_plan_nmse(int k)
 {
-    return k == 2 ? 0.0720 : k == 3 ? 0.0189 : 0.0052;
+    return k == 2 ? 0.0720 : k == 3 ? 0.0189 : k == 4 ? 0.0052 : 0.0002;
+}
+
+/* What a part may have after k; 0 at the end. */
+static int next_bits(int k)
+{
+    return k < 4 ? k + 1 : k < UPG_PLAIN_BITS ? UPG_PLAIN_BITS : 0;
 }
 
 static size_t round_up(size_t n, size_t unit)
@@ -105,11 +113,15 @@ upg_status upg_plan_start(struct upg_plan *plan, const struct upg_model *model, 
     return UPG_OK;
 }
 
-/* Bytes that one bit a weight of a part costs. */
-static uint64_t bit_bytes(const struct upg_plan_slot *slot, size_t part)
+/* Bytes of a part with k bits a weight, besides the scales that packed parts have.  Plain rows are
+ * not padded, and have wider scales. */
+static uint64_t part_bytes(const struct upg_plan_slot *slot, size_t part, int k)
 {
-    return (uint64_t)round_up(slot->part[part].n_rows, UPG_ROW_BLOCK) *
-           round_up(slot->n_cols, UPG_COL_UNIT) / 8;
+    const uint64_t n_rows = slot->part[part].n_rows;
+
+    if (k == UPG_PLAIN_BITS)
+        return n_rows * (slot->n_cols + sizeof(float));
+    return round_up(n_rows, UPG_ROW_BLOCK) * round_up(slot->n_cols, UPG_COL_UNIT) / 8 * (uint64_t)k;
 }
 
 uint64_t upg_plan_code_bytes(const struct upg_plan *plan)
@@ -118,7 +130,7 @@ uint64_t upg_plan_code_bytes(const struct upg_plan *plan)
 
     for (size_t i = 0; i < plan->n_slots; i++)
         for (size_t part = 0; part < plan->slots[i].n_parts; part++)
-            sum += bit_bytes(&plan->slots[i], part) * (uint64_t)plan->slots[i].part[part].k;
+            sum += part_bytes(&plan->slots[i], part, plan->slots[i].part[part].k);
     return sum;
 }
 
@@ -157,11 +169,14 @@ static bool raise_best(struct upg_plan *plan, uint64_t room, uint64_t *spent)
     for (size_t i = 0; i < plan->n_slots; i++)
         for (size_t part = 0; part < plan->slots[i].n_parts; part++) {
             struct upg_plan_part *p = &plan->slots[i].part[part];
-            const uint64_t bytes = bit_bytes(&plan->slots[i], part);
+            const int k = next_bits(p->k);
+            const uint64_t bytes =
+                k ? part_bytes(&plan->slots[i], part, k) - part_bytes(&plan->slots[i], part, p->k)
+                  : 0;
             double gain;
-            if (p->k >= MAX_BITS || bytes > room)
+            if (!k || bytes > room)
                 continue;
-            gain = p->loss * (upg_plan_nmse(p->k) - upg_plan_nmse(p->k + 1)) / (double)bytes;
+            gain = p->loss * (upg_plan_nmse(p->k) - upg_plan_nmse(k)) / (double)bytes;
             if (!best || gain > best_gain) {
                 best = p;
                 best_gain = gain;
@@ -170,7 +185,7 @@ static bool raise_best(struct upg_plan *plan, uint64_t room, uint64_t *spent)
         }
     if (!best)
         return false;
-    best->k++;
+    best->k = next_bits(best->k);
     *spent = best_bytes;
     return true;
 }

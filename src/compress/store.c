@@ -64,11 +64,6 @@ void upg_store_close(struct upg_store *store)
     store->folder = store->finished = NULL;
 }
 
-static size_t code_bytes(const struct upg_coded_map *map, size_t i)
-{
-    return map->part[i].padded_rows * map->padded_cols / 8 * (size_t)map->part[i].k;
-}
-
 /* Pieces of a slot's file in order; data points into the map. */
 struct piece {
     void *data;
@@ -85,10 +80,16 @@ static size_t list_pieces(const struct upg_coded_map *map, struct piece *pieces)
     pieces[n++] = (struct piece){m->gain, m->n_blocks * sizeof *m->gain};
     for (size_t i = 0; i < m->n_parts; i++) {
         struct upg_coded_part *part = &m->part[i];
+        size_t n_bytes = 0;
+        upg_coded_part_bytes(m, i, &n_bytes); /* allocated: no overflow */
         pieces[n++] = (struct piece){&part->nmse, sizeof part->nmse};
         pieces[n++] = (struct piece){&part->proxy_loss, sizeof part->proxy_loss};
-        pieces[n++] = (struct piece){part->row_scale, part->padded_rows * sizeof *part->row_scale};
-        pieces[n++] = (struct piece){part->codes, code_bytes(m, i)};
+        if (part->k == UPG_PLAIN_BITS)
+            pieces[n++] = (struct piece){part->row_step, part->n_rows * sizeof *part->row_step};
+        else
+            pieces[n++] =
+                (struct piece){part->row_scale, part->padded_rows * sizeof *part->row_scale};
+        pieces[n++] = (struct piece){part->codes, n_bytes};
     }
     return n;
 }
@@ -197,7 +198,8 @@ upg_status upg_store_load(const struct upg_store *store, size_t slot, struct upg
         for (size_t i = 0; i < n; next += pieces[i].n, i++)
             memcpy(pieces[i].data, next, pieces[i].n);
         for (size_t i = 0; i < map->n_parts; i++)
-            decode_values(map, &map->part[i]);
+            if (map->part[i].k != UPG_PLAIN_BITS)
+                decode_values(map, &map->part[i]);
     }
     upg_file_map_close(&file);
     return UPG_OK;

@@ -6,7 +6,8 @@
  *     d loss / d ln rs[r] = sum over tokens of y'[r] dy'[r]
  *     d loss / d ln g[b]  = sum over tokens and columns c of block b of x'[c] dx'[c]
  *
- * so gradients of scales need no product beyond those of the backward pass itself. */
+ * so gradients of scales need no product beyond those of the backward pass itself.  The second
+ * holds only if all rows have the gains: maps with plain rows (plain_rows.h) keep theirs. */
 #include "compress/student.h"
 
 #include "base/half.h"
@@ -37,9 +38,12 @@ static upg_status allocate_scales(struct upg_trainer *t, upg_error *err)
         s->d_gain = upg_arena_alloc(&t->arena, s->n_blocks, sizeof(float));
         if (!s->row || !s->d_row || !s->gain || !s->d_gain)
             return upg_fail_memory(err, "scales to tune", s->n_rows * sizeof(float));
-        for (size_t part = 0; part < map->n_parts; part++)
-            for (size_t r = 0; r < map->part[part].padded_rows; r++)
-                s->row[row++] = upg_f16_to_f32(map->part[part].row_scale[r]);
+        for (size_t i_part = 0; i_part < map->n_parts; i_part++) {
+            const struct upg_coded_part *part = &map->part[i_part];
+            for (size_t r = 0; r < part->padded_rows; r++)
+                s->row[row++] = part->k == UPG_PLAIN_BITS ? part->row_step[r]
+                                                          : upg_f16_to_f32(part->row_scale[r]);
+        }
         memcpy(s->gain, map->gain, s->n_blocks * sizeof *s->gain);
     }
     return UPG_OK;
@@ -254,9 +258,12 @@ static void add_scale_gradients(struct upg_trainer *t, size_t slot, const float 
     const struct upg_coded_map *map = &t->student->maps[slot];
     struct upg_map_scales *s = &t->scales[slot];
     size_t n_out = 0, row = 0, padded_row = 0;
+    bool all_have_gains = true;
 
-    for (size_t i = 0; i < map->n_parts; i++)
+    for (size_t i = 0; i < map->n_parts; i++) {
         n_out += map->part[i].n_rows;
+        all_have_gains = all_have_gains && map->part[i].k != UPG_PLAIN_BITS;
+    }
     for (size_t i = 0; i < map->n_parts; i++) {
         const struct upg_coded_part *part = &map->part[i];
         struct column_sums sums = {
@@ -271,7 +278,7 @@ static void add_scale_gradients(struct upg_trainer *t, size_t slot, const float 
         row += part->n_rows;
         padded_row += part->padded_rows;
     }
-    if (x) {
+    if (x && all_have_gains) {
         struct column_sums sums = {t->rotated[0],    t->rotated[1],   n_tokens,
                                    map->padded_cols, UPG_SCALE_BLOCK, s->d_gain};
         gather(t->rotated[0], x, n_tokens, map->n_cols, 0, map->n_cols, map->padded_cols);

@@ -271,9 +271,14 @@ static void take_scales(const struct upg_trainer *trainer, const struct upg_stud
     for (size_t i = 0; i < trainer->n_slots; i++) {
         struct upg_coded_map *map = &student->maps[i];
         const float *row = trainer->scales[i].row;
-        for (size_t part = 0; part < map->n_parts; part++)
-            for (size_t r = 0; r < map->part[part].padded_rows; r++)
-                map->part[part].row_scale[r] = upg_f32_to_f16(*row++);
+        for (size_t i_part = 0; i_part < map->n_parts; i_part++) {
+            struct upg_coded_part *part = &map->part[i_part];
+            for (size_t r = 0; r < part->padded_rows; r++, row++)
+                if (part->k == UPG_PLAIN_BITS)
+                    part->row_step[r] = *row;
+                else
+                    part->row_scale[r] = upg_f32_to_f16(*row);
+        }
         memcpy(map->gain, trainer->scales[i].gain, map->n_blocks * sizeof *map->gain);
     }
 }

@@ -56,6 +56,20 @@ def test_the_size_is_met_from_below(compress, folder, tmp_path, option, limit):
     assert limit - 128 * 128 / 8 < n <= limit
 
 
+def test_what_is_sensitive_gets_eight_bits(upg, compress, folder, tmp_path):
+    """Between 4 and 8 bits a file has packed parts beside rows of integers, in one map too; every reader takes it."""
+    compress(tmp_path / "a.upg", "--bpw", "7", "--tune-steps", "2")
+    tensors = json.loads(upg("inspect", tmp_path / "a.upg", "--json").stdout)["tensors"]
+    types = [x["type"] for x in tensors if x["name"].startswith("model.layers.") and len(x["shape"]) == 2]
+    assert set(types) == {"UPG4", "I8 rows"}
+    distance = {}
+    for name in ["fast", "reference"]:
+        done = upg("eval", tmp_path / "a.upg", folder / "text.txt", "--ref", folder / "model", "--max-tokens", "300",
+                   "--compute", name, "--json")
+        distance[name] = json.loads(done.stdout)[0]["kld_mean"]
+    assert 0 < distance["fast"] < 0.005 and distance["fast"] == pytest.approx(distance["reference"], rel=0.2)
+
+
 def test_a_size_that_cannot_be_is_refused_with_both_numbers(compress, tmp_path):
     message = compress(tmp_path / "a.upg", "--size", "50kB", status=2)
     least = int(message.split(" take ")[1].split(";")[0])

@@ -109,7 +109,7 @@ static void expansion_is_what_the_reference_decodes(void **state)
     encode(&c, 2, w, NULL, n_rows, second, n_cols, 3);
     row = malloc(n_cols * sizeof *row);
     for (size_t part = 0; part < 2; part++) {
-        const struct upg_packed packed = upg_coded_part_packed(&c.map, part);
+        const struct upg_packed packed = upg_coded_part_matrix(&c.map, part).packed;
         scratch = malloc(upg_packed_row_scratch(&packed) * sizeof *scratch + 1);
         for (size_t r = 0; r < packed.n_rows; r += 37) {
             upg_packed_rows(&packed, r, 1, row, scratch);
@@ -170,6 +170,47 @@ static void thread_count_does_not_change_the_codes(void **state)
     clear(&three);
     upg_pool_free(pool);
     free(h);
+    free(w);
+}
+
+/* A part of 8 bits beside packed ones, whichever comes first: rows rounded to 127 steps, and packed
+ * parts that are what they would be without it. */
+static void plain_rows_stand_beside_packed_ones(void **state)
+{
+    const size_t n_rows = 128, second = 96, n = 320; /* 96: padded if it were packed */
+    float *w = gaussian_matrix((n_rows + second) * n, 12);
+    struct coded c;
+    (void)state;
+
+    encode(&c, 2, w, NULL, n_rows, second, n, UPG_PLAIN_BITS);
+    assert_true(c.map.part[0].nmse < 2e-4 && c.map.part[0].nmse > 2e-5);
+    assert_true(c.map.part[1].nmse < 0.0053 && c.map.part[1].nmse > 0.0039);
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t i = 0; i < n; i++)
+            /* half a step, and half of a bfloat16 unit of what is in the file */
+            assert_true(fabsf(w[r * n + i] - c.expanded[r * n + i]) <=
+                        0.501f * c.map.part[0].row_step[r] + fabsf(w[r * n + i]) / 256.0f);
+    assert_int_equal(upg_coded_part_matrix(&c.map, 0).type, UPG_TYPE_I8_ROWS);
+    assert_int_equal(upg_coded_part_matrix(&c.map, 0).n_bytes, n_rows * n);
+    clear(&c);
+    free(w);
+}
+
+static void plain_rows_may_be_all(void **state)
+{
+    const size_t n_rows = 100, n = 72;
+    float *w = gaussian_matrix(n_rows * n, 13);
+    struct coded c;
+    (void)state;
+
+    memset(w, 0, n * sizeof *w);
+    for (size_t i = 0; i < n; i++)
+        w[n + i] = i == 3 ? 4e-44f : 1e-44f; /* subnormal, coarse */
+    encode(&c, 2, w, NULL, n_rows, 0, n, UPG_PLAIN_BITS);
+    assert_true(c.map.part[0].nmse < 2e-4);
+    for (size_t i = 0; i < 2 * n; i++)
+        assert_true(fabsf(c.expanded[i]) < 1e-42f);
+    clear(&c);
     free(w);
 }
 
@@ -285,6 +326,8 @@ int main(void)
         cmocka_unit_test(expansion_is_what_the_reference_decodes),
         cmocka_unit_test(feedback_lowers_the_loss_that_counts),
         cmocka_unit_test(thread_count_does_not_change_the_codes),
+        cmocka_unit_test(plain_rows_stand_beside_packed_ones),
+        cmocka_unit_test(plain_rows_may_be_all),
         cmocka_unit_test(odd_matrices_stay_finite),
         cmocka_unit_test(a_weight_that_is_not_finite_is_refused),
     };
