@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What Python costs on top of C, for each token; and the memory after many generations.
+"""What Python costs on top of C, for each token.
 
-    python_overhead.py UPG [--pairs N] [--tokens N] [--generations N]
+    python_overhead.py UPG [--pairs N] [--tokens N]
 
 UPG is the program; the package `upg` must be importable (PYTHONPATH=build/python).  The embedded model, greedy, one thread.
 
@@ -23,7 +23,8 @@ PROMPT = "Once upon a time"
 
 def of_c(program, n_tokens):
     """Seconds of a token by the program's own clock."""
-    done = subprocess.run([program, "run", "-p", PROMPT, "-n", str(n_tokens), "--greedy", "-t", "1", "--json"], check=True, capture_output=True)
+    done = subprocess.run([program, "run", "-p", PROMPT, "-n", str(n_tokens), "--greedy", "-t", "1", "--json"], check=True,
+                          capture_output=True)
     answer = json.loads(done.stdout)
     return answer["seconds"]["generation"] / answer["completion_tokens"]
 
@@ -40,28 +41,11 @@ def of_python(model, n_tokens):
     return clock / n_behind_first, thread / n_behind_first
 
 
-def anonymous_kb():
-    """Memory that is not a mapped file."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-
-def grow(model, n_generations):
-    """Memory in kB after each tenth of the generations."""
-    sizes = []
-    for i in range(n_generations):
-        model.generate(f"{i}: " + PROMPT, max_tokens=2, seed=i)
-        if (i + 1) % (n_generations // 10) == 0:
-            sizes.append(anonymous_kb())
-    return sizes
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("upg")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--tokens", type=int, default=200)
-    parser.add_argument("--generations", type=int, default=10000)
     arguments = parser.parse_args()
     with upg.Model.open(threads=1) as model:
         print(f"upg {upg.__version__}, {model.tier}, load {os.getloadavg()[0]:.1f}")
@@ -74,8 +58,6 @@ def main():
         print(f"in Python, by clock   {1e6 * python:8.1f} us   {100 * (statistics.median(ratios) - 1):+.1f} % "
               f"(quartiles {100 * (ratios[len(ratios) // 4] - 1):+.1f}, {100 * (ratios[-len(ratios) // 4] - 1):+.1f})")
         print(f"Python's own thread   {1e6 * thread:8.1f} us   {100 * thread / c:.1f} % by processor")
-        sizes = grow(model, arguments.generations)
-        print(f"kB after each tenth of {arguments.generations} generations: {' '.join(map(str, sizes))}")
 
 
 if __name__ == "__main__":

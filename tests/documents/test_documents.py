@@ -1,22 +1,12 @@
-"""What the documents show is run: Python blocks in order, the C program with pkg-config and with CMake."""
-import os
+"""What the documents show is run: whole pages, the C program with pkg-config and with CMake; commands and options exist."""
+import functools
 import re
-import subprocess
-import sys
 
 import pytest
-from setting import BUILD, PATIENCE, ROOT
+from page import blocks_in, read_page, reader, run
+from setting import BUILD, ROOT, UPG
 
-
-
-def blocks(document, language):
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
-
-
-def run(command, folder, **environment):
-    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, shell=isinstance(command, str),
-                          capture_output=True, text=True, timeout=PATIENCE)
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +26,35 @@ def library_path(prefix):
 @pytest.fixture
 def story(tmp_path):
     """A folder with the program of the C page."""
-    program, = blocks("c-api.md", "c")
+    program, = blocks_in("docs/c-api.md", "c")
     (tmp_path / "story.c").write_text(program)
     return tmp_path
 
 
 def test_the_python_page(tmp_path):
-    code = blocks("python.md", "python")
-    assert len(code) > 7
-    (tmp_path / "page.py").write_text("\n".join(code))
-    done = run([sys.executable, "page.py"], tmp_path, PYTHONPATH=str(BUILD / "python"))
-    assert done.returncode == 0, done.stderr
-    assert "no-such-file.upg" in done.stdout
+    assert "no-such-file.upg" in read_page("docs/python.md", tmp_path)
+
+
+def test_the_tutorial(tmp_path):
+    printed = read_page("docs/tutorial.md", tmp_path)
+    assert printed.startswith("1\n") and float(printed.split()[-1]) > 0  # the format, and the last distance
+    assert {path.name for path in tmp_path.iterdir()} == {"shelly", "shelly.upg", "story.txt"}
+
+
+def test_the_readme(tmp_path):
+    (tmp_path / "build").symlink_to(UPG.parent)
+    assert read_page("README.md", tmp_path).strip()
+
+
+def test_langchain(tmp_path):
+    with reader(tmp_path) as person:
+        person.serve("upg serve --port 8080 --model-name phi-4")
+        program, = (text for text in blocks_in("docs/ecosystem.md", "python") if "langchain_openai" in text)
+        assert person.run_program(program).strip()
 
 
 def test_the_c_program_with_pkg_config(story, library_path, upg):
-    command, = blocks("c-api.md", "sh")
+    command, = blocks_in("docs/c-api.md", "sh")
     done = run(command, story, PKG_CONFIG_PATH=f"{library_path}/pkgconfig")
     assert done.returncode == 0 and not done.stderr, done.stderr
     done = run(["./story"], story, LD_LIBRARY_PATH=library_path)
@@ -61,12 +64,43 @@ def test_the_c_program_with_pkg_config(story, library_path, upg):
 
 
 def test_the_c_program_with_cmake(story, prefix, library_path):
-    project, = blocks("c-api.md", "cmake")
+    project, = blocks_in("docs/c-api.md", "cmake")
     (story / "CMakeLists.txt").write_text(project)
     done = run(["cmake", "-B", "build", f"-DCMAKE_PREFIX_PATH={prefix}"], story)
     assert done.returncode == 0, done.stderr
     assert run(["cmake", "--build", "build"], story).returncode == 0
     assert "," in run(["build/story"], story, LD_LIBRARY_PATH=library_path).stdout
+
+
+@pytest.fixture(scope="module")
+def options_of(upg):
+    """options_of(command): what its help lists; KeyError if there is no such command."""
+    commands = upg("help", "--list").stdout.split()
+
+    @functools.lru_cache(maxsize=None)
+    def options(command):
+        if command not in commands:
+            raise KeyError(command)
+        return set(re.findall(r"--[a-z][a-z-]*", upg(command, "--help").stdout))
+
+    return options
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_commands_and_options_exist(options_of, document):
+    """Every `upg COMMAND ...` in code of a page."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^(?:    |\$ )(.+)", text, re.M)
+    for line in code:
+        for command, arguments in re.findall(r"(?:^|/)upg ([a-z]+)\b([^|]*)", line):
+            known = options_of(command)
+            for option in re.findall(r"(?<=\s)--[a-z][a-z-]*", arguments):
+                assert option in known, line
+
+
+def test_the_readme_has_every_command(upg):
+    shown = set(re.findall(r"^\| `upg ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M))
+    assert set(upg("help", "--list").stdout.split()) - shown <= {"help", "completion"}
 
 
 def test_every_page_is_linked_from_somewhere():

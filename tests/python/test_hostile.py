@@ -248,25 +248,3 @@ def test_ctrl_c_ends_a_long_call(package_path, folder_model, tmp_path, call):
                 break
         child.kill()
     assert child.returncode == 55
-
-
-def test_memory_over_many_generations(package_path):
-    """The first calls may settle; the next ones must not add up."""
-    done = run_python(package_path, """
-        import upg
-        model = upg.Model.open(threads=1)
-        def resident():
-            return int(open("/proc/self/statm").read().split()[1]) * 4096
-        def work(n):
-            for i in range(n):
-                model.generate([1, 2, 3], max_tokens=1, stop="x", logit_bias={5: 1})
-                if i % 10 == 0:
-                    model.generate([1], max_tokens=1, stream=True).result()
-                    model.logits([1, 2])
-                    model.tokenizer.render_chat("a")
-            return resident()
-        first = work(200)
-        print(work(800) - first)
-        """)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 400_000
