@@ -40,7 +40,7 @@ struct compression {
     struct upg_layers layers;
     struct upg_model outline; /* what the writer is told; shares config and tokenizer */
     struct upg_arena arena;
-    struct upg_distance before, after; /* tuning */
+    struct upg_distance before, after; /* tuning; the same without it */
     size_t tune_steps;
     double original_nll, trial_nll; /* of the first held window */
     double seconds;
@@ -258,8 +258,20 @@ static upg_status measure_fixed_bytes(struct compression *c, uint64_t *fixed, up
     return status;
 }
 
+static float *copy_floats(struct upg_arena *arena, const float *from, size_t n, upg_error *err)
+{
+    float *copy = upg_arena_alloc(arena, n, sizeof *copy);
+
+    if (copy)
+        memcpy(copy, from, n * sizeof *copy);
+    else
+        upg_fail_memory(err, "what was measured", n * sizeof *copy);
+    return copy;
+}
+
 static upg_status make_plan(struct compression *c, upg_error *err)
 {
+    const size_t d = c->model->config.d_model;
     const size_t n_windows = info_of(c).n_parameters > GIANT ? 2 : HELD_WINDOWS;
     struct upg_sensitivity sensitivity;
     uint64_t fixed = 0;
@@ -273,12 +285,15 @@ static upg_status make_plan(struct compression *c, upg_error *err)
         return status;
     status = upg_plan_make(&c->plan, c->model, &sensitivity, fixed, max_bytes(c), err);
     if (status == UPG_OK && c->model->config.tied_embeddings) {
-        const size_t d = c->model->config.d_model;
-        c->layers.tied_hessian = upg_arena_alloc(&c->arena, d * d, sizeof(float));
-        if (c->layers.tied_hessian)
-            memcpy(c->layers.tied_hessian, sensitivity.head_hessian, d * d * sizeof(float));
-        else
-            status = upg_fail_memory(err, "a Hessian", d * d * sizeof(float));
+        c->layers.tied_hessian = copy_floats(&c->arena, sensitivity.head_hessian, d * d, err);
+        status = c->layers.tied_hessian ? UPG_OK : UPG_ERR_MEMORY;
+    }
+    if (status == UPG_OK) {
+        c->layers.held = (struct upg_held_windows){
+            .ids = c->calibration.ids,
+            .n_windows = n_windows,
+            .hidden = copy_floats(&c->arena, sensitivity.hidden, n_windows * WINDOW * d, err)};
+        status = c->layers.held.hidden ? UPG_OK : UPG_ERR_MEMORY;
     }
     c->original_nll = sensitivity.nll;
     upg_sensitivity_clear(&sensitivity);
@@ -304,8 +319,10 @@ static upg_status encode(struct compression *c, upg_error *err)
         c->layers.maps[i] = layout_slot(c, &c->plan, i);
     c->layers.keep = c->tune_steps > 0;
     c->layers.ids = c->calibration.ids + HELD_WINDOWS * WINDOW;
-    return upg_layers_encode(&c->layers, c->pool, c->model, upg_effort_of(effort_name(c)),
-                             c->options->progress, c->options->progress_context, err);
+    status = upg_layers_encode(&c->layers, c->pool, c->model, upg_effort_of(effort_name(c)),
+                               c->options->progress, c->options->progress_context, err);
+    c->before = c->after = c->layers.held.distance;
+    return status;
 }
 
 static upg_status tune(struct compression *c, upg_error *err)
@@ -318,18 +335,12 @@ static upg_status tune(struct compression *c, upg_error *err)
                                              .learning_rate = 1e-3,
                                              .progress = c->options->progress,
                                              .progress_context = c->options->progress_context};
-    upg_status status;
 
     if (!norms)
         return upg_fail_memory(err, "norms", n_norms * sizeof *norms);
     for (size_t i = 0; i < n_norms; i++)
         norms[i] = (float *)(uintptr_t)*upg_norm_of(&c->outline, i).values;
-    status = upg_student_distance(c->pool, &student, &c->calibration, &c->before, err);
-    if (status == UPG_OK)
-        status = upg_tune(c->pool, &student, &c->calibration, &options, err);
-    if (status == UPG_OK)
-        status = upg_student_distance(c->pool, &student, &c->calibration, &c->after, err);
-    return status;
+    return upg_tune(c->pool, &student, &c->calibration, &options, &c->after, err);
 }
 
 static upg_status write_slot(struct compression *c, struct upg_writer *writer, size_t slot,
@@ -350,11 +361,11 @@ static upg_status write_slot(struct compression *c, struct upg_writer *writer, s
 static upg_status write_file(struct compression *c, upg_error *err)
 {
     json_t *provenance = upg_report_provenance(c->options, c->sources, &c->calibration);
-    json_t *quality = c->tune_steps > 0 ? upg_report_quality(&c->calibration, &c->after) : NULL;
+    json_t *quality = upg_report_quality(&c->calibration, c->layers.held.n_windows, &c->after);
     struct upg_writer *writer = NULL;
     upg_status status = UPG_OK;
 
-    if (!provenance || (c->tune_steps > 0 && !quality))
+    if (!provenance || !quality)
         status = upg_fail_memory(err, "metadata", METADATA_RESERVE);
     if (status == UPG_OK)
         status =
@@ -448,7 +459,7 @@ upg_status upg_compress(const char *source, const char *destination,
                                                        .original_nll = c.original_nll,
                                                        .before =
                                                            c.tune_steps > 0 ? &c.before : NULL,
-                                                       .after = c.tune_steps > 0 ? &c.after : NULL};
+                                                       .after = &c.after};
             status = upg_report_json(report, c.model, c.layers.maps, &numbers, err);
         }
     }

@@ -25,7 +25,8 @@ struct walk {
     struct upg_dense_pass pass;
     struct upg_dense_buffers buffers;
     struct upg_dense_weights weights;
-    float *x, *heads, *y; /* [T, d_model], [T, n_heads head_dim], [T, d_model] of all windows */
+    float *x, *heads, *y; /* [T, d_model], [T, n_heads head_dim], [T, d_model] of all windows: those
+                             for calibration, then the held ones */
     float *act;           /* [T, d_ff] */
     struct originals {    /* the same without compression; only if layers->fit */
         float *x, *next_x, *heads, *y, *act;
@@ -36,9 +37,15 @@ struct walk {
     struct upg_arena arena;
 };
 
+/* For calibration. */
 static size_t n_tokens(const struct walk *w)
 {
     return w->layers->n_windows * w->layers->window;
+}
+
+static size_t n_all_windows(const struct walk *w)
+{
+    return w->layers->n_windows + w->layers->held.n_windows;
 }
 
 static size_t map_rows(const struct upg_coded_map *map)
@@ -109,11 +116,13 @@ static upg_status encode_slot(struct walk *walk, size_t slot, float *w, const fl
 
 /* ---- Batches of windows ---- */
 
-/* Point the pass at the rows of a batch in the buffers of all windows. */
+/* Point the pass at the rows of a batch in the buffers of all windows.  A batch is of one kind. */
 static void enter_batch(struct walk *w, size_t first_window)
 {
     const struct upg_config *config = &w->model->config;
-    const size_t left = w->layers->n_windows - first_window;
+    const size_t end =
+        first_window < w->layers->n_windows ? w->layers->n_windows : n_all_windows(w);
+    const size_t left = end - first_window;
     const size_t token = first_window * w->layers->window;
 
     w->pass.n_windows = left < BATCH_WINDOWS ? left : BATCH_WINDOWS;
@@ -214,9 +223,11 @@ static upg_status encode_layer_map(struct walk *w, size_t layer, enum upg_map_ki
     begin_hessian(w, n);
     if (w->layers->fit)
         upg_fit_begin(&w->fit, n);
-    for (size_t i = 0; i < w->layers->n_windows; i += BATCH_WINDOWS) {
+    for (size_t i = 0; i < n_all_windows(w); i += w->pass.n_windows) {
         const float *rows = run_to(w, kind, i);
         const size_t n_rows = w->pass.n_windows * w->layers->window;
+        if (i >= w->layers->n_windows)
+            continue;
         upg_gemm_gram(w->pool, w->hessian, rows, n_rows, n);
         if (w->layers->fit)
             upg_fit_add(&w->fit, original_rows(w, kind, i), rows, n_rows, n);
@@ -239,7 +250,7 @@ static upg_status encode_layer(struct walk *w, size_t layer, upg_error *err)
         run_original(w);
     for (size_t kind = 0; kind < UPG_N_LAYER_MAPS && status == UPG_OK; kind++)
         status = encode_layer_map(w, layer, (enum upg_map_kind)kind, maps[kind], err);
-    for (size_t i = 0; i < w->layers->n_windows && status == UPG_OK; i += BATCH_WINDOWS) {
+    for (size_t i = 0; i < n_all_windows(w) && status == UPG_OK; i += w->pass.n_windows) {
         enter_batch(w, i);
         upg_dense_leave(&w->pass, &w->weights, w->x + i * window * d);
     }
@@ -251,13 +262,14 @@ static upg_status encode_layer(struct walk *w, size_t layer, upg_error *err)
     return status;
 }
 
-/* rows[n_vocab, d_model] of the tokens of all windows. */
-static void look_up(const struct walk *w, const float *rows, float *x)
+/* rows[n_vocab, d_model] of n_windows windows of tokens. */
+static void look_up(const struct walk *w, const float *rows, const int32_t *ids, size_t n_windows,
+                    float *x)
 {
     const size_t d = w->model->config.d_model;
 
-    for (size_t i = 0; i < n_tokens(w); i++)
-        memcpy(x + i * d, rows + (size_t)w->layers->ids[i] * d, d * sizeof *x);
+    for (size_t i = 0; i < n_windows * w->layers->window; i++)
+        memcpy(x + i * d, rows + (size_t)ids[i] * d, d * sizeof *x);
 }
 
 /* The embedding: encoded, then looked up for all calibration tokens. */
@@ -273,11 +285,14 @@ static upg_status encode_embedding(struct walk *w, upg_error *err)
     if (status == UPG_OK)
         status = upg_dense_linear(w->pool, &embedding, 0, v, rows, err);
     if (status == UPG_OK && w->layers->fit)
-        look_up(w, rows, w->original.x);
+        look_up(w, rows, w->layers->ids, w->layers->n_windows, w->original.x);
     if (status == UPG_OK)
         status = encode_slot(w, 0, rows, w->layers->tied_hessian, err);
-    if (status == UPG_OK)
-        look_up(w, rows, w->x);
+    if (status == UPG_OK) {
+        const struct upg_held_windows *held = &w->layers->held;
+        look_up(w, rows, w->layers->ids, w->layers->n_windows, w->x);
+        look_up(w, rows, held->ids, held->n_windows, w->x + n_tokens(w) * d);
+    }
     free(rows);
     return status;
 }
@@ -307,6 +322,74 @@ static upg_status encode_head(struct walk *w, upg_error *err)
     return status;
 }
 
+/* ---- What was lost ---- */
+
+/* Rows of the head in float32: the original's, or (from its codes) the compressed one's. */
+static upg_status load_head(struct walk *w, bool compressed, float *rows, upg_error *err)
+{
+    const struct upg_config *config = &w->model->config;
+    const size_t slot = config->tied_embeddings ? 0 : upg_n_slots(config) - 1;
+    struct upg_coded_map *map = &w->layers->maps[slot];
+    float *scratch;
+    upg_status status;
+
+    if (!compressed)
+        return upg_dense_linear(w->pool, &w->model->head, 0, config->n_vocab, rows, err);
+    status = upg_layers_load(w->layers, slot, err);
+    if (status != UPG_OK)
+        return status;
+    scratch = upg_aligned_alloc(upg_coded_map_scratch(map), sizeof *scratch);
+    if (scratch)
+        upg_coded_map_expand(w->pool, map, NULL, NULL, rows, scratch);
+    else
+        status = upg_fail_memory(err, "decoding", upg_coded_map_scratch(map) * sizeof *scratch);
+    free(scratch);
+    if (!w->layers->keep)
+        upg_coded_map_clear(map);
+    return status;
+}
+
+/* The second halves of the held windows at the original's head and at the compressed one: only one
+ * of the heads is in memory at a time, so the original's logits are kept. */
+static upg_status measure_distance(struct walk *w, upg_error *err)
+{
+    const struct upg_config *config = &w->model->config;
+    struct upg_held_windows *held = &w->layers->held;
+    const size_t d = config->d_model, v = config->n_vocab, window = w->layers->window;
+    const size_t first = window / 2, n = window - first;
+    float *head = upg_aligned_alloc(v * d, sizeof *head);
+    float *teacher = upg_aligned_alloc(held->n_windows * n * v, sizeof *teacher);
+    float *student = upg_aligned_alloc(n * v, sizeof *student);
+    struct upg_held_rows rows = {0};
+    upg_status status = upg_held_rows_init(&rows, held->n_windows, window, err);
+
+    if (!head || !teacher || !student)
+        status = upg_fail_memory(err, "held-out logits", held->n_windows * n * v * sizeof(float));
+    if (status == UPG_OK)
+        status = load_head(w, false, head, err);
+    for (size_t i = 0; i < held->n_windows && status == UPG_OK; i++)
+        upg_gemm_xwt(w->pool, teacher + i * n * v, held->hidden + (i * window + first) * d, head, n,
+                     v, d);
+    if (status == UPG_OK)
+        status = load_head(w, true, head, err);
+    rows.ids = held->ids;
+    for (size_t i = 0; i < held->n_windows && status == UPG_OK; i++) {
+        const size_t row = i * window + first;
+        enter_batch(w, w->layers->n_windows + i);
+        upg_dense_norm(w->pool, w->pass.h1, w->x + (n_tokens(w) + row) * d, w->model->norm, n, d,
+                       config->norm_eps);
+        upg_gemm_xwt(w->pool, student, w->pass.h1, head, n, v, d);
+        upg_held_rows_add(&rows, teacher + i * n * v, student, row, n, v);
+    }
+    if (status == UPG_OK)
+        held->distance = upg_held_rows_distance(&rows);
+    upg_held_rows_clear(&rows);
+    free(head);
+    free(teacher);
+    free(student);
+    return status;
+}
+
 static upg_status allocate_originals(struct walk *w, size_t batch, size_t widest, upg_error *err)
 {
     const struct upg_config *config = &w->model->config;
@@ -333,11 +416,11 @@ static upg_status allocate_originals(struct walk *w, size_t batch, size_t widest
 static upg_status allocate(struct walk *w, upg_error *err)
 {
     const struct upg_config *config = &w->model->config;
-    const size_t n_heads_dim = config->n_heads * config->head_dim, t = n_tokens(w);
+    const size_t n_heads_dim = config->n_heads * config->head_dim;
+    const size_t t = n_all_windows(w) * w->layers->window;
     const size_t widest = config->d_ff > n_heads_dim ? config->d_ff : n_heads_dim;
     const size_t n = widest > config->d_model ? widest : config->d_model;
-    const size_t batch =
-        w->layers->n_windows < BATCH_WINDOWS ? w->layers->n_windows : BATCH_WINDOWS;
+    const size_t batch = n_all_windows(w) < BATCH_WINDOWS ? n_all_windows(w) : BATCH_WINDOWS;
     upg_status status;
 
     w->x = upg_arena_alloc(&w->arena, t, config->d_model * sizeof(float));
@@ -376,6 +459,8 @@ upg_status upg_layers_encode(struct upg_layers *layers, struct upg_pool *pool,
         status = encode_layer(&w, layer, err);
     if (status == UPG_OK && !model->config.tied_embeddings)
         status = encode_head(&w, err);
+    if (status == UPG_OK)
+        status = measure_distance(&w, err);
     upg_arena_clear(&w.arena);
     return status;
 }

@@ -4,7 +4,16 @@
 
 #include "compress/dense_model.h"
 #include "compress/encode_map.h"
+#include "compress/held_distance.h"
 #include "compress/store.h"
+
+/* Windows that are not fitted to: they go the same way, to tell what was lost. */
+struct upg_held_windows {
+    const int32_t *ids;           /* [n_windows, window] */
+    size_t n_windows;             /* at least 1 */
+    const float *hidden;          /* [n_windows, window, d_model] the original's rows at its head */
+    struct upg_distance distance; /* set by upg_layers_encode() */
+};
 
 struct upg_layers {
     struct upg_store store;
@@ -13,6 +22,7 @@ struct upg_layers {
     bool fit;                   /* maps make up for what those before them lost (fit.h) */
     const int32_t *ids;         /* [n_windows, window] calibration */
     size_t n_windows, window;
+    struct upg_held_windows held;
     float *tied_hessian; /* [d_model, d_model] of the head, for a tied embedding; else NULL */
 };
 

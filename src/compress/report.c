@@ -85,13 +85,13 @@ static json_t *distance_to_json(const struct upg_distance *d)
                      "nll", d->nll, "ref_nll", d->ref_nll, "tokens", (json_int_t)d->n_tokens);
 }
 
-json_t *upg_report_quality(const struct upg_calibration *calibration,
+json_t *upg_report_quality(const struct upg_calibration *calibration, size_t n_windows,
                            const struct upg_distance *distance)
 {
     json_t *quality = distance_to_json(distance);
     char text[128];
 
-    snprintf(text, sizeof text, "%zu held-out windows of %zu tokens of %.80s", calibration->n_held,
+    snprintf(text, sizeof text, "%zu held-out windows of %zu tokens of %.80s", n_windows,
              calibration->window, calibration->source);
     if (quality && json_object_set_new(quality, "text", json_string(text)) != 0) {
         json_decref(quality);
@@ -147,10 +147,9 @@ upg_status upg_report_json(char **report, const struct upg_model *model,
                   tensors_to_json(model, maps));
 
     *report = NULL;
-    if (json && (!numbers->after ||
-                 (json_object_set_new(json, "quality", distance_to_json(numbers->after)) == 0 &&
-                  json_object_set_new(json, "quality_before_tuning",
-                                      distance_to_json(numbers->before)) == 0)))
+    if (json && json_object_set_new(json, "quality", distance_to_json(numbers->after)) == 0 &&
+        (!numbers->before || json_object_set_new(json, "quality_before_tuning",
+                                                 distance_to_json(numbers->before)) == 0))
         *report = json_dumps(json, JSON_INDENT(2));
     json_decref(json);
     return *report ? UPG_OK : upg_fail_memory(err, "the report", 4096);

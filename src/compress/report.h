@@ -17,14 +17,14 @@ void upg_report_trial(const upg_compress_options *options, double original_nll, 
 /* JSON objects for the file, NULL when out of memory; the caller owns them. */
 json_t *upg_report_provenance(const upg_compress_options *options, json_t *sources,
                               const struct upg_calibration *calibration);
-json_t *upg_report_quality(const struct upg_calibration *calibration,
+json_t *upg_report_quality(const struct upg_calibration *calibration, size_t n_windows,
                            const struct upg_distance *distance);
 
 struct upg_report_numbers {
     uint64_t n_file_bytes, n_parameters;
     double seconds;
     double original_nll, trial_nll; /* original and finished file on a held window, nats a token */
-    const struct upg_distance *before, *after; /* tuning; NULL: there was none */
+    const struct upg_distance *before, *after; /* tuning; before is NULL if there was none */
 };
 
 /* The whole report as a C string that the caller frees. */

@@ -202,6 +202,7 @@ static upg_status run_head(struct measurement *m, const int32_t *ids, double *he
     if (status != UPG_OK)
         goto done;
     upg_dense_norm(m->pool, m->normed, last, m->model->norm, t, d, config->norm_eps);
+    memcpy(m->result->hidden, m->normed, t * d * sizeof *m->normed);
     for (size_t i = 0; i < t; i++)
         m->half_squares[i] = 0.5 * square(m->normed + i * d, d);
     upg_gemm_gram(m->pool, m->result->head_hessian, m->normed, t, d);
@@ -284,7 +285,9 @@ static upg_status allocate(struct measurement *m, size_t n_windows, size_t windo
     result->head = upg_arena_alloc(&result->arena, config->n_vocab, sizeof(double));
     result->layer = upg_arena_alloc(&result->arena, config->n_layers, sizeof *result->layer);
     result->head_hessian = upg_arena_alloc(&result->arena, d * d, sizeof(float));
-    if (!result->embedding || !result->head || !result->layer || !result->head_hessian)
+    result->hidden = upg_arena_alloc(&result->arena, t, d * sizeof(float));
+    if (!result->embedding || !result->head || !result->layer || !result->head_hessian ||
+        !result->hidden)
         return upg_fail_memory(err, "sensitivities", d * d * sizeof(float));
     for (size_t layer = 0; layer < config->n_layers; layer++) {
         const struct upg_layer *l = &m->model->layers[layer];

@@ -23,6 +23,7 @@ struct upg_sensitivity {
     double *head;                       /* [n_vocab]; NULL with a tied head */
     double *(*layer)[UPG_N_LAYER_MAPS]; /* [n_layers][4] -> [n_rows of the map] */
     float *head_hessian;                /* [d_model, d_model] mean of x x^T at the head */
+    float *hidden;                      /* [n_windows, window, d_model] rows at the head, normed */
     double nll;                         /* nats a token of the first window */
     struct upg_arena arena;             /* owns all of it */
 };

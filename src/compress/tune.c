@@ -2,6 +2,7 @@
 #include "compress/tune.h"
 
 #include "base/half.h"
+#include "compress/held_distance.h"
 #include "compress/student.h"
 #include "model/slots.h"
 
@@ -14,18 +15,6 @@ enum { WARM_UP = 20, HELD_BATCH = 4 };
 static const double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-12;
 
 /* ---- Loss ---- */
-
-static double log_sum_exp(const float *x, size_t n)
-{
-    float largest = x[0];
-    double sum = 0.0;
-
-    for (size_t i = 1; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)expf(x[i] - largest);
-    return (double)largest + log(sum);
-}
 
 struct kl_rows {
     struct upg_pool *pool;
@@ -43,7 +32,8 @@ static void gradient_rows(void *context, size_t thread, size_t n_threads)
     for (size_t row = thread; row < k->n; row += n_threads) {
         const float *p = k->teacher + row * k->n_vocab;
         float *q = k->student + row * k->n_vocab;
-        const float lp = (float)log_sum_exp(p, k->n_vocab), lq = (float)log_sum_exp(q, k->n_vocab);
+        const float lp = (float)upg_log_sum_exp(p, k->n_vocab),
+                    lq = (float)upg_log_sum_exp(q, k->n_vocab);
         for (size_t i = 0; i < k->n_vocab; i++)
             q[i] = (expf(q[i] - lq) - expf(p[i] - lp)) * k->scale;
     }
@@ -64,88 +54,23 @@ static void kl_gradient(void *context, const float *teacher, float *student, siz
 
 /* ---- Distance on held windows ---- */
 
-struct distances {
-    const int32_t *ids; /* [n_windows, window] of this batch */
-    size_t window, n;
-    double *kld; /* [room] */
-    double nll, ref_nll;
-    size_t n_targets, n_same;
-};
-
-static size_t highest(const float *x, size_t n)
-{
-    size_t best = 0;
-
-    for (size_t i = 1; i < n; i++)
-        if (x[i] > x[best])
-            best = i;
-    return best;
-}
-
-static void measure_rows(void *context, const float *teacher, float *student, size_t begin,
-                         size_t n, size_t n_vocab)
-{
-    struct distances *d = context;
-
-    for (size_t row = 0; row < n; row++) {
-        const float *p = teacher + row * n_vocab, *q = student + row * n_vocab;
-        const size_t pos = (begin + row) % d->window;
-        double lp, lq, kl = 0.0;
-
-        if (pos < d->window / 2)
-            continue;
-        lp = log_sum_exp(p, n_vocab);
-        lq = log_sum_exp(q, n_vocab);
-        for (size_t i = 0; i < n_vocab; i++) {
-            const double log_p = (double)p[i] - lp;
-            kl += exp(log_p) * (log_p - ((double)q[i] - lq));
-        }
-        d->kld[d->n++] = kl;
-        d->n_same += highest(p, n_vocab) == highest(q, n_vocab);
-        if (pos + 1 < d->window) {
-            const int32_t target = d->ids[begin + row + 1];
-            d->nll += lq - (double)q[target];
-            d->ref_nll += lp - (double)p[target];
-            d->n_targets++;
-        }
-    }
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static upg_status held_distance(struct upg_trainer *trainer,
                                 const struct upg_calibration *calibration,
                                 struct upg_distance *distance, upg_error *err)
 {
     const size_t n_held = calibration->n_held, window = calibration->window;
-    struct distances d = {.window = window, .kld = malloc(n_held * window * sizeof(double))};
-    upg_status status =
-        d.kld ? UPG_OK : upg_fail_memory(err, "distances", n_held * window * sizeof(double));
-    double sum = 0.0;
+    struct upg_held_rows rows;
+    upg_status status = upg_held_rows_init(&rows, n_held, window, err);
 
     for (size_t i = 0; i + trainer->n_windows <= n_held && status == UPG_OK;
          i += trainer->n_windows) {
-        d.ids = calibration->ids + i * window;
-        status = upg_trainer_run(trainer, d.ids, measure_rows, &d, UPG_DENSE_FORWARD_ONLY, err);
+        rows.ids = calibration->ids + i * window;
+        status = upg_trainer_run(trainer, rows.ids, upg_held_rows_add, &rows,
+                                 UPG_DENSE_FORWARD_ONLY, err);
     }
-    if (status == UPG_OK) {
-        qsort(d.kld, d.n, sizeof *d.kld, compare_doubles);
-        for (size_t i = 0; i < d.n; i++)
-            sum += d.kld[i];
-        *distance = (struct upg_distance){.n_tokens = d.n,
-                                          .kld_mean = sum / (double)d.n,
-                                          .kld_median = d.kld[d.n / 2],
-                                          .kld_p99 = d.kld[d.n - 1 - d.n / 100],
-                                          .top1_agreement = (double)d.n_same / (double)d.n,
-                                          .nll = d.nll / (double)d.n_targets,
-                                          .ref_nll = d.ref_nll / (double)d.n_targets};
-    }
-    free(d.kld);
+    if (status == UPG_OK)
+        *distance = upg_held_rows_distance(&rows);
+    upg_held_rows_clear(&rows);
     return status;
 }
 
@@ -154,9 +79,9 @@ static size_t held_batch(const struct upg_calibration *calibration)
     return calibration->n_held % HELD_BATCH == 0 ? HELD_BATCH : 1;
 }
 
-upg_status upg_student_distance(struct upg_pool *pool, const struct upg_student *student,
-                                const struct upg_calibration *calibration,
-                                struct upg_distance *distance, upg_error *err)
+static upg_status student_distance(struct upg_pool *pool, const struct upg_student *student,
+                                   const struct upg_calibration *calibration,
+                                   struct upg_distance *distance, upg_error *err)
 {
     struct upg_trainer trainer;
     upg_status status = upg_trainer_init(&trainer, pool, student, held_batch(calibration),
@@ -292,7 +217,8 @@ static void copy_parameters(const struct parameters *list, size_t n_lists, float
 
 upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
                     const struct upg_calibration *calibration,
-                    const struct upg_tune_options *options, upg_error *err)
+                    const struct upg_tune_options *options, struct upg_distance *distance,
+                    upg_error *err)
 {
     const size_t n_max =
         2 * upg_n_slots(&student->original->config) + upg_n_norms(&student->original->config);
@@ -300,15 +226,13 @@ upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
     const size_t per_step =
         options->windows_per_step < n_available ? options->windows_per_step : n_available;
     struct parameters *list = calloc(n_max, sizeof *list);
-    struct upg_distance before, after;
+    struct upg_distance after;
     struct upg_trainer trainer = {0};
     struct upg_arena arena = {0};
     float *backup = NULL;
     size_t n_lists = 0, n_values = 0;
     upg_status status = list ? UPG_OK : upg_fail_memory(err, "tuning", n_max * sizeof *list);
 
-    if (status == UPG_OK)
-        status = upg_student_distance(pool, student, calibration, &before, err);
     if (status == UPG_OK)
         status = upg_trainer_init(&trainer, pool, student, per_step, calibration->window,
                                   UPG_DENSE_GRADIENTS, err);
@@ -327,11 +251,13 @@ upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
     if (status == UPG_OK) {
         take_scales(&trainer, student);
         round_norms(&trainer);
-        status = upg_student_distance(pool, student, calibration, &after, err);
+        status = student_distance(pool, student, calibration, &after, err);
     }
-    if (status != UPG_OK || after.kld_mean >= before.kld_mean) {
+    if (status != UPG_OK || after.kld_mean >= distance->kld_mean) {
         copy_parameters(list, n_lists, backup, 1);
         take_scales(&trainer, student);
+    } else {
+        *distance = after;
     }
 done:
     upg_trainer_clear(&trainer);

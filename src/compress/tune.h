@@ -8,6 +8,7 @@
 
 #include "compress/calibration.h"
 #include "compress/encode_map.h"
+#include "compress/held_distance.h"
 #include "model/model.h"
 
 /* The student: a coded map for each slot of the original, and norms of its own. */
@@ -24,22 +25,13 @@ struct upg_tune_options {
     void *progress_context;
 };
 
-/* How far the student is from the original on held windows, nats a token. */
-struct upg_distance {
-    size_t n_tokens;
-    double kld_mean, kld_median, kld_p99, top1_agreement, ref_nll, nll;
-};
-
 /* Tune the student's row scales, gains and norms in place.  Row scales stay binary16; norms become
- * bfloat16 values.  If the held windows are not nearer to the original afterwards, everything is as
- * before.  Deterministic for any number of threads. */
+ * bfloat16 values.  `distance` on the calibration's held windows is the student's before, and becomes
+ * what it is afterwards; if that is not less, everything stays as it was.  Deterministic for any
+ * number of threads. */
 upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
                     const struct upg_calibration *calibration,
-                    const struct upg_tune_options *options, upg_error *err);
-
-/* Distance on the calibration's held windows, second half of each. */
-upg_status upg_student_distance(struct upg_pool *pool, const struct upg_student *student,
-                                const struct upg_calibration *calibration,
-                                struct upg_distance *distance, upg_error *err);
+                    const struct upg_tune_options *options, struct upg_distance *distance,
+                    upg_error *err);
 
 #endif

@@ -85,9 +85,10 @@ def test_threads_do_not_change_the_file(compress, tmp_path):
     assert len({one, untuned, compress(tmp_path / "d.upg", "--ratio", "9", "--seed", "2")}) == 3
 
 
-def test_the_report_is_json_and_says_what_is_in_the_file(upg, folder, tmp_path):
+@pytest.mark.parametrize("steps", [0, 1])
+def test_the_report_is_json_and_says_what_is_in_the_file(upg, folder, tmp_path, steps):
     done = upg("compress", folder / "model", tmp_path / "a.upg", "--calibration", folder / "text.txt", *FAST,
-               "--tune-steps", "1", "--ratio", "8", "--json")
+               "--tune-steps", steps, "--ratio", "8", "--json")
     report = json.loads(done.stdout)
     inspected = json.loads(upg("inspect", tmp_path / "a.upg", "--json").stdout)
     assert report["file_bytes"] == inspected["file_bytes"] == (tmp_path / "a.upg").stat().st_size
@@ -97,6 +98,10 @@ def test_the_report_is_json_and_says_what_is_in_the_file(upg, folder, tmp_path):
     assert 0 < report["quality"]["kld_mean"] < 1 and report["peak_rss_bytes"] > 0
     assert abs(report["trial"]["nll"] - report["trial"]["original_nll"]) < 1
     assert inspected["quality"]["kld_mean"] == pytest.approx(report["quality"]["kld_mean"])
+    before = report["quality_before_tuning"] if steps else report["quality"]
+    # A window of the eight that are held out, so near but not the same.
+    assert before["ref_nll"] == pytest.approx(report["trial"]["original_nll"], abs=0.5)
+    assert before["tokens"] == report["quality"]["tokens"] == 8 * 256
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_file(compress, upg_binary, folder, tmp_path):
