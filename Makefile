@@ -5,7 +5,7 @@
 #   make test       unit tests and the tests from outside, in C and Python
 #   make check      everything that CI does: test, lint, sanitize, tsan, clang, aarch64, faults, valgrind
 #   make bench      speed beside the machine's limits
-#   make ecosystem  upg.ray on a local Ray cluster, upg.lm_eval in its harness (downloads about 300 MB from PyPI)
+#   make ecosystem  upg.ray on a local Ray cluster, upg.lm_eval in its harness, LlamaIndex (downloads some 400 MB from PyPI)
 #   make install    into PREFIX (default /usr/local; DESTDIR is respected)
 #   make dist       dist/upg-VERSION.tar.gz of the last commit, the same bytes each time
 #   make deb        dist/*.deb for this Debian or Ubuntu
