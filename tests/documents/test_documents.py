@@ -1,6 +1,7 @@
 """What the documents show is run: whole pages, the C program with pkg-config and with CMake; commands and options exist."""
 import functools
 import re
+import sys
 
 import pytest
 from page import blocks_in, read_page, reader, run
@@ -101,6 +102,12 @@ def test_commands_and_options_exist(options_of, document):
 def test_the_readme_has_every_command(upg):
     shown = set(re.findall(r"^\| `upg ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M))
     assert set(upg("help", "--list").stdout.split()) - shown <= {"help", "completion"}
+
+
+def test_the_picture_of_the_readme_finds_its_tables(tmp_path):
+    done = run([sys.executable, ROOT / "bench" / "at_a_glance.py", tmp_path / "a.svg"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.svg").read_text().count("<circle") > 3
 
 
 def test_every_page_is_linked_from_somewhere():
