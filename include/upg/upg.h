@@ -424,6 +424,18 @@ UPG_API size_t upg_constraint_n_words(const upg_constraint *constraint);
 UPG_API upg_status upg_constraint_mask(upg_constraint *constraint, uint32_t *bits, size_t n_words,
                                        upg_error *err);
 
+/* The same for a text that has room for n_left more tokens, the next one included (a final stop id
+ * does not count): tokens behind which it could not be completed any more are left out, so that it
+ * ends in time whatever is drawn.  Where the room is not enough in any case, and for n_left 0, the
+ * mask is that of upg_constraint_mask(). */
+UPG_API upg_status upg_constraint_mask_within(upg_constraint *constraint, size_t n_left,
+                                              uint32_t *bits, size_t n_words, upg_error *err);
+
+/* How many tokens are enough to complete the text from here, stop id not counted: those of a shortest
+ * text.  *n_tokens is SIZE_MAX where it is not known.  UPG_ERR_MEMORY, UPG_ERR_UNSUPPORTED. */
+UPG_API upg_status upg_constraint_n_needed(upg_constraint *constraint, size_t *n_tokens,
+                                           upg_error *err);
+
 /* Go on by one token.  A stop id ends the text; nothing may follow it.
  * UPG_ERR_ARGUMENT if the token may not come next: the constraint is as before. */
 UPG_API upg_status upg_constraint_accept(upg_constraint *constraint, int32_t id, upg_error *err);
@@ -553,7 +565,9 @@ typedef struct upg_scheduler upg_scheduler;
  *   mask    fill allowed[n_words], n_words = (n_vocab + 31) / 32: bit id % 32 of word id / 32 is 1 if
  *           the token may come next; stop ids (upg_model_info.stop_ids) where the answer may end.
  *           n_left: tokens that the answer may still have, this one included, so that the form can be
- *           closed in time.  If no token is allowed the answer ends (finish STOP).
+ *           closed in time.  If no token is allowed the answer ends (finish STOP).  Once all tokens
+ *           are used up it is called with n_left 0: if none but stop ids could follow, the answer is
+ *           complete (finish STOP), otherwise it was cut (finish LENGTH).
  *   accept  the token that was drawn, allowed by the mask before it; also called for a stop id
  *   free    called once, after the last call; may be NULL */
 typedef struct upg_token_filter {

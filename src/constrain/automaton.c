@@ -2,6 +2,7 @@
 #include "constrain/automaton.h"
 
 #include "constrain/grow.h"
+#include "constrain/heads.h"
 
 #include <string.h>
 
@@ -10,6 +11,19 @@ static bool fail_automaton(struct upg_automaton *a, upg_status why)
     if (a->failed == UPG_OK)
         a->failed = why;
     return false;
+}
+
+/* The distance of a cell, unless it or the next one is inside a lexeme. */
+static uint32_t frame_distance(struct upg_automaton *a, upg_unit unit, upg_cell next)
+{
+    const uint32_t kind = a->units.nodes[unit].kind;
+
+    if (kind == UPG_UNIT_KIND_END)
+        return 0;
+    if (kind == UPG_UNIT_KIND_STATE || kind == UPG_UNIT_KIND_NAME ||
+        a->cells[next].distance == UPG_NO_ID)
+        return UPG_NO_ID;
+    return upg_far_sum(upg_unit_distance(a, unit), a->cells[next].distance);
 }
 
 upg_cell upg_cell_make(struct upg_automaton *a, upg_unit unit, upg_cell next)
@@ -29,7 +43,11 @@ upg_cell upg_cell_make(struct upg_automaton *a, upg_unit unit, upg_cell next)
         fail_automaton(a, UPG_ERR_MEMORY);
         return UPG_NO_ID;
     }
-    cells[a->n_cells] = (struct upg_cell_node){unit, next, UPG_NO_ID};
+    cells[a->n_cells] = (struct upg_cell_node){.unit = unit,
+                                               .next = next,
+                                               .expanded = UPG_NO_ID,
+                                               .distance = frame_distance(a, unit, next),
+                                               .n_tokens = UPG_NO_ID};
     return (upg_cell)a->n_cells++;
 }
 
@@ -76,7 +94,8 @@ upg_place upg_place_make(struct upg_automaton *a, upg_cell *cells, size_t n)
     }
     if (n_kept)
         memcpy(place_cells + a->n_place_cells, cells, n_kept * sizeof *cells);
-    places[a->n_places] = (struct upg_place_node){(uint32_t)a->n_place_cells, (uint32_t)n_kept};
+    places[a->n_places] = (struct upg_place_node){
+        .first = (uint32_t)a->n_place_cells, .n = (uint32_t)n_kept, .distance = UPG_NO_ID};
     a->n_place_cells += n_kept;
     return (upg_place)a->n_places++;
 }
@@ -207,6 +226,7 @@ size_t upg_automaton_n_bytes(const struct upg_automaton *a)
     return upg_states_n_bytes(&a->states) + upg_units_n_bytes(&a->units) +
            a->n_cells * (sizeof *a->cells + slot + sizeof *a->marks) +
            a->n_places * (sizeof *a->places + slot) + a->n_place_cells * sizeof *a->place_cells +
+           a->n_unit_distances * sizeof *a->unit_distances +
            a->n_steps * (sizeof *a->steps + slot) + a->n_names * (sizeof *a->names + slot) +
            a->head_bytes;
 }
@@ -245,7 +265,9 @@ void upg_automaton_free(struct upg_automaton *a)
     free(a->walk_states);
     free(a->walk_places);
     free(a->found_ids);
+    free(a->found_states);
     free(a->found_edges);
+    free(a->unit_distances);
     free(a->work);
     free(a->seen);
     free(a->made);

@@ -26,10 +26,16 @@ struct upg_cell_node {
     upg_unit unit;
     upg_cell next;
     upg_place expanded; /* upg_cell_expand() of it; UPG_NO_ID: not known yet */
+    uint32_t distance;  /* bytes to the end; UPG_NO_ID: upg_cell_distance() has to look */
+    uint32_t n_tokens;  /* of its plan; UPG_NO_ID: not known yet */
+    upg_cell plan;      /* the next cell of the plan; UPG_NO_ID: none is known */
+    uint16_t plan_byte; /* the byte in front of that; 256: none */
+    bool is_planned;    /* plan and plan_byte are known */
 };
 
 struct upg_place_node {
     uint32_t first, n; /* cells place_cells[first .. first + n), sorted */
+    uint32_t distance; /* bytes to the end, at least; UPG_NO_ID: not known yet */
 };
 
 /* A step that was made before. */
@@ -42,6 +48,14 @@ struct upg_step {
 struct upg_name_node {
     uint32_t previous; /* UPG_NO_ID: the first */
     uint32_t byte;
+};
+
+/* The shortest that may be left of an object or array. */
+#define UPG_REST_END UINT32_MAX           /* it is closed at once */
+#define UPG_REST_UNKNOWN (UINT32_MAX - 1) /* a free member comes first */
+struct upg_rest {
+    uint32_t distance; /* bytes */
+    uint32_t first;    /* what comes first: the index of a member, the unit of an item */
 };
 
 struct upg_head;
@@ -63,6 +77,10 @@ struct upg_automaton {
     struct upg_id_table cell_table, place_table, step_table, name_table;
     upg_place start;
 
+    /* distance.c */
+    uint32_t *unit_distances; /* [n_unit_distances] of units that the grammar does not have */
+    size_t n_unit_distances, unit_distance_capacity;
+
     /* expand.c: cells waiting, cells seen, and the place in the making. */
     upg_cell *work, *seen, *made;
     size_t n_work, n_seen, n_made, work_capacity, seen_capacity, made_capacity;
@@ -70,7 +88,7 @@ struct upg_automaton {
     size_t n_marks, mark_capacity;
     uint32_t n_expansions;
 
-    /* mask.c */
+    /* heads.c */
     struct upg_head *heads; /* [n_heads] */
     uint32_t *head_of;      /* [n_head_of] of states: 1 + number of its head, 0: none */
     size_t n_heads, n_head_of, head_capacity, head_of_capacity, head_bytes;
@@ -78,7 +96,14 @@ struct upg_automaton {
     upg_state *walk_states; /* [max_depth + 1] scratch of walks */
     upg_place *walk_places; /* [max_depth + 1] */
     uint32_t *found_ids, *found_edges;
-    size_t n_found_ids, n_found_edges, found_id_capacity, found_edge_capacity;
+    upg_state *found_states; /* [n_found_ids] behind the tokens */
+    size_t n_found_ids, n_found_edges;
+    size_t found_id_capacity, found_state_capacity, found_edge_capacity;
+
+    /* mask.c: the mask in the making. */
+    size_t limit;    /* tokens that may still follow behind the next one */
+    size_t n_judged; /* plans that were counted for it */
+    bool is_limited; /* a token was left out, or may have been */
 
     upg_status failed;
 };
@@ -108,16 +133,52 @@ upg_place upg_cell_expand(struct upg_automaton *a, upg_cell cell);
  * text; UPG_NO_ID: a name that is not known, behind which no further name may be completed. */
 upg_place upg_cell_behind(struct upg_automaton *a, upg_cell cell, uint32_t name);
 
+/* expand.c: the cell of a unit with `next` behind it; of an expression; of one time of a repetition;
+ * of a member, a value and an item, with what is left of their object or array behind them. 
+ * UPG_NO_ID on failure, and behind it. */
+upg_cell upg_cell_push(struct upg_automaton *a, upg_unit unit, upg_cell next);
+upg_cell upg_cell_push_expr(struct upg_automaton *a, upg_expr e, upg_cell next);
+upg_cell upg_cell_of_repeat(struct upg_automaton *a, struct upg_unit_node unit, upg_cell next);
+upg_cell upg_cell_of_member(struct upg_automaton *a, struct upg_unit_node unit, uint32_t index,
+                            upg_cell next);
+upg_cell upg_cell_of_value(struct upg_automaton *a, struct upg_unit_node unit, upg_cell next);
+upg_cell upg_cell_of_item(struct upg_automaton *a, struct upg_unit_node unit, upg_unit item,
+                          uint32_t n_found, upg_cell next);
+
+/* Lengths that may be searched, for one mask: a few 100 us. */
+enum { UPG_MAX_SEARCHES = 64 };
+
+/* distance.c: bytes to the end of a unit, a cell's stack, the nearest cell of a place. 
+ * UPG_FAR: not known. */
+uint32_t upg_unit_distance(struct upg_automaton *a, upg_unit unit);
+uint32_t upg_cell_distance(struct upg_automaton *a, upg_cell cell);
+uint32_t upg_place_distance(struct upg_automaton *a, upg_place place);
+
+/* distance.c: the shortest way on. */
+struct upg_rest upg_object_rest(struct upg_automaton *a, struct upg_unit_node unit);
+struct upg_rest upg_array_rest(struct upg_automaton *a, struct upg_unit_node unit);
+
+/* plan.c: tokens to the end of what a cell stands for; UPG_FAR: not known. */
+uint32_t upg_cell_n_tokens(struct upg_automaton *a, upg_cell cell);
+
+/* plan.c: the same of a place; SIZE_MAX: not known. */
+size_t upg_place_n_tokens(struct upg_automaton *a, upg_place place);
+
+/* plan.c: set the bits of the tokens with which the cell's plan begins, and behind which at most
+ * `limit` more are needed. */
+void upg_plan_mask(struct upg_automaton *a, upg_cell cell, size_t limit, uint32_t *bits);
+
 /* automaton.c, for expand.c: UPG_NO_ID and UPG_PLACE_DEAD on failure. */
 upg_cell upg_cell_make(struct upg_automaton *a, upg_unit unit, upg_cell next);
 upg_place upg_place_make(struct upg_automaton *a, upg_cell *cells, size_t n);
 
-/* mask.c: set the bits of the tokens that may come next, stop ids excepted. */
-void upg_place_mask(struct upg_automaton *a, upg_place place, uint32_t *bits, size_t n_words);
-void upg_heads_clear(struct upg_automaton *a);
+/* No limit of tokens. */
+#define UPG_NO_LIMIT SIZE_MAX
 
-/* mask.c: do for some tens of milliseconds what masks would have to do first.  Whoever compiles a
- * grammar waits for it, not all who are answered at the same time. */
-void upg_heads_warm(struct upg_automaton *a);
+/* mask.c: set the bits of the tokens that may come next, stop ids excepted, if at most `limit` more
+ * can follow: only those behind which the text can then still be completed, as far as that is known.
+ * It may be that there are none. */
+void upg_place_mask(struct upg_automaton *a, upg_place place, size_t limit, uint32_t *bits,
+                    size_t n_words);
 
 #endif

@@ -134,7 +134,32 @@ static upg_place place_of(const upg_constraint *c)
     return c->places[c->n_tokens];
 }
 
-upg_status upg_constraint_mask(upg_constraint *c, uint32_t *bits, size_t n_words, upg_error *err)
+static bool has_tokens(const uint32_t *bits, size_t n_words)
+{
+    for (size_t i = 0; i < n_words; i++)
+        if (bits[i] != 0)
+            return true;
+    return false;
+}
+
+/* The mask of the place, with the automaton's lock held.  If the end cannot be reached in time, all
+ * that the form allows. */
+static void fill_mask(upg_constraint *c, size_t n_left, uint32_t *bits, size_t n_words)
+{
+    struct upg_automaton *a = c->automaton;
+    const upg_place place = place_of(c);
+
+    a->states.exprs.work_left = UPG_EXPR_MAX_WORK;
+    if (n_left > 0) {
+        upg_place_mask(a, place, n_left - 1, bits, n_words);
+        if (has_tokens(bits, n_words) || upg_place_may_end(a, place))
+            return;
+    }
+    upg_place_mask(a, place, UPG_NO_LIMIT, bits, n_words);
+}
+
+upg_status upg_constraint_mask_within(upg_constraint *c, size_t n_left, uint32_t *bits,
+                                      size_t n_words, upg_error *err)
 {
     const struct upg_vocabulary *v = c->grammar->vocabulary;
     upg_status status;
@@ -150,8 +175,7 @@ upg_status upg_constraint_mask(upg_constraint *c, uint32_t *bits, size_t n_words
     pthread_mutex_lock(&c->automaton->lock);
     status = upg_automaton_check(c->automaton, err);
     if (status == UPG_OK) {
-        c->automaton->states.exprs.work_left = UPG_EXPR_MAX_WORK;
-        upg_place_mask(c->automaton, place_of(c), bits, n_words);
+        fill_mask(c, n_left, bits, n_words);
         status = upg_automaton_check(c->automaton, err);
     }
     may_end = upg_place_may_end(c->automaton, place_of(c));
@@ -161,6 +185,27 @@ upg_status upg_constraint_mask(upg_constraint *c, uint32_t *bits, size_t n_words
 
         bits[id / 32] = may_end ? bits[id / 32] | bit : bits[id / 32] & ~bit;
     }
+    return status;
+}
+
+upg_status upg_constraint_mask(upg_constraint *c, uint32_t *bits, size_t n_words, upg_error *err)
+{
+    return upg_constraint_mask_within(c, 0, bits, n_words, err);
+}
+
+upg_status upg_constraint_n_needed(upg_constraint *c, size_t *n_tokens, upg_error *err)
+{
+    struct upg_automaton *a = c->automaton;
+    upg_status status;
+
+    *n_tokens = 0;
+    if (c->ended)
+        return UPG_OK;
+    pthread_mutex_lock(&a->lock);
+    a->states.exprs.work_left = UPG_EXPR_MAX_WORK;
+    *n_tokens = upg_place_n_tokens(a, place_of(c));
+    status = upg_automaton_check(a, err);
+    pthread_mutex_unlock(&a->lock);
     return status;
 }
 

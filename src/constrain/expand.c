@@ -40,16 +40,67 @@ static void visit(struct upg_automaton *a, upg_cell cell)
     work[a->n_work++] = cell;
 }
 
-static upg_cell cell_of(struct upg_automaton *a, upg_unit unit, upg_cell next)
+upg_cell upg_cell_push(struct upg_automaton *a, upg_unit unit, upg_cell next)
 {
     if (next == UPG_NO_ID || unit == UPG_UNIT_EMPTY)
         return next;
     return upg_cell_make(a, unit, next);
 }
 
-static upg_cell expr_cell(struct upg_automaton *a, upg_expr e, upg_cell next)
+upg_cell upg_cell_push_expr(struct upg_automaton *a, upg_expr e, upg_cell next)
 {
-    return cell_of(a, upg_unit_expr(&a->units, e), next);
+    return upg_cell_push(a, upg_unit_expr(&a->units, e), next);
+}
+
+/* One of the times that a repetition's unit may come, then the others. */
+upg_cell upg_cell_of_repeat(struct upg_automaton *a, struct upg_unit_node unit, upg_cell next)
+{
+    const uint32_t min = unit.b ? unit.b - 1 : 0;
+    const uint32_t max = unit.c == UPG_EXPR_UNBOUNDED ? unit.c : unit.c - 1;
+
+    if (max > 0)
+        next = upg_cell_push(a, upg_unit_make(&a->units, UPG_UNIT_KIND_REPEAT, unit.a, min, max, 0),
+                             next);
+    return upg_cell_push(a, unit.a, next);
+}
+
+/* Member `index` of an object, then the rest of it. */
+upg_cell upg_cell_of_member(struct upg_automaton *a, struct upg_unit_node unit, uint32_t index,
+                            upg_cell next)
+{
+    const struct upg_object *object = &a->grammar->objects[unit.a];
+    const upg_unit rest = upg_unit_make(&a->units, UPG_UNIT_KIND_OBJECT, unit.a, index + 1,
+                                        upg_count_up(unit.c, object->min, object->max), unit.d);
+
+    return upg_cell_push_expr(
+        a, object->members[index].name[unit.c > 0],
+        upg_cell_push(a, object->members[index].value, upg_cell_push(a, rest, next)));
+}
+
+/* Behind a free member's name: its value, then the rest of the object. */
+upg_cell upg_cell_of_value(struct upg_automaton *a, struct upg_unit_node unit, upg_cell next)
+{
+    const struct upg_object *object = &a->grammar->objects[unit.a];
+    const upg_unit rest = upg_unit_make(&a->units, UPG_UNIT_KIND_OBJECT, unit.a, object->n_members,
+                                        upg_count_up(unit.c, object->min, object->max), unit.d);
+
+    return upg_cell_push_expr(
+        a, a->grammar->marks.colon,
+        upg_cell_push(a, object->classes[unit.b].value, upg_cell_push(a, rest, next)));
+}
+
+/* An item of an array with which n_found are found, then the rest of it. */
+upg_cell upg_cell_of_item(struct upg_automaton *a, struct upg_unit_node unit, upg_unit item,
+                          uint32_t n_found, upg_cell next)
+{
+    const struct upg_array *array = &a->grammar->arrays[unit.a];
+    const struct upg_json_marks *marks = &a->grammar->marks;
+    const uint32_t min = array->min > array->n_prefix ? array->min : array->n_prefix;
+    const upg_unit rest = upg_unit_make(&a->units, UPG_UNIT_KIND_ARRAY, unit.a,
+                                        upg_count_up(unit.b, min, array->max), n_found, 0);
+
+    return upg_cell_push_expr(a, unit.b > 0 ? marks->comma : marks->space,
+                              upg_cell_push(a, item, upg_cell_push(a, rest, next)));
 }
 
 /* A cell that may be part of the place. */
@@ -91,37 +142,21 @@ static void expand_list(struct upg_automaton *a, struct upg_unit_node unit, upg_
         for (uint32_t i = 0; i < unit.b; i++) {
             const upg_unit choice = a->units.lists[unit.a + i];
             if (upg_unit_is_productive(a->grammar, choice))
-                visit(a, cell_of(a, choice, next));
+                visit(a, upg_cell_push(a, choice, next));
         }
         return;
     }
     for (uint32_t i = unit.b; i-- > 0;)
-        next = cell_of(a, a->units.lists[unit.a + i], next);
+        next = upg_cell_push(a, a->units.lists[unit.a + i], next);
     visit(a, next);
 }
 
 static void expand_repeat(struct upg_automaton *a, struct upg_unit_node unit, upg_cell next)
 {
-    const uint32_t min = unit.b ? unit.b - 1 : 0;
-    const uint32_t max = unit.c == UPG_EXPR_UNBOUNDED ? unit.c : unit.c - 1;
-    upg_cell more = next;
-
     if (unit.b == 0)
         visit(a, next);
-    if (!upg_unit_is_productive(a->grammar, unit.a))
-        return;
-    if (max > 0)
-        more =
-            cell_of(a, upg_unit_make(&a->units, UPG_UNIT_KIND_REPEAT, unit.a, min, max, 0), next);
-    visit(a, cell_of(a, unit.a, more));
-}
-
-/* Counts are exact up to here and the same beyond, so that there are few units. */
-static uint32_t count_up(uint32_t n, uint32_t min, uint32_t max)
-{
-    const uint32_t last = max == UPG_EXPR_UNBOUNDED ? (min > 1 ? min : 1) : max;
-
-    return n < last ? n + 1 : n;
+    if (upg_unit_is_productive(a->grammar, unit.a))
+        visit(a, upg_cell_of_repeat(a, unit, next));
 }
 
 /* How many names are used: names are operands of a union. */
@@ -144,12 +179,14 @@ static void expand_free_member(struct upg_automaton *a, struct upg_unit_node uni
     upg_state state;
     upg_cell cell;
 
-    if (unit.d == UPG_EXPR_ALL) { /* not known which names are used: up to the quote, no further */
-        visit(a, expr_cell(a, quote, expr_cell(a, marks->barrier, next)));
-        return;
-    }
     if (!upg_unit_is_productive(a->grammar, object->classes[index].value))
         return;
+    cell = upg_cell_push(
+        a, upg_unit_make(&a->units, UPG_UNIT_KIND_VALUE, unit.a, index, unit.c, unit.d), next);
+    if (unit.d == UPG_EXPR_ALL) { /* not known which names are used: up to the quote, no further */
+        visit(a, upg_cell_push_expr(a, quote, upg_cell_push_expr(a, marks->barrier, cell)));
+        return;
+    }
     if (n_used(a, unit.d) >= UPG_OBJECT_MAX_FREE)
         return;
     if (unit.d != UPG_EXPR_NONE)
@@ -157,10 +194,9 @@ static void expand_free_member(struct upg_automaton *a, struct upg_unit_node uni
     state = upg_state_of(&a->states, name);
     if (state == UPG_STATE_DEAD)
         return;
-    cell = cell_of(a, upg_unit_make(&a->units, UPG_UNIT_KIND_VALUE, unit.a, index, unit.c, unit.d),
-                   next);
-    cell = cell_of(a, upg_unit_make(&a->units, UPG_UNIT_KIND_NAME, state, UPG_NO_ID, 0, 0), cell);
-    visit(a, expr_cell(a, quote, cell));
+    cell = upg_cell_push(a, upg_unit_make(&a->units, UPG_UNIT_KIND_NAME, state, UPG_NO_ID, 0, 0),
+                         cell);
+    visit(a, upg_cell_push_expr(a, quote, cell));
 }
 
 static bool has_free_members(const struct upg_automaton *a, const struct upg_object *object)
@@ -190,45 +226,22 @@ static void expand_object(struct upg_automaton *a, struct upg_unit_node unit, up
         n_possible -= possible;
         n_required -= member->required;
         if (possible && unit.c + 1 + n_required <= object->max &&
-            (has_free || unit.c + 1 + n_possible >= object->min)) {
-            const upg_unit rest = upg_unit_make(&a->units, UPG_UNIT_KIND_OBJECT, unit.a, i + 1,
-                                                count_up(unit.c, object->min, object->max), unit.d);
-            visit(a, expr_cell(a, member->name[unit.c > 0],
-                               cell_of(a, member->value, cell_of(a, rest, next))));
-        }
+            (has_free || unit.c + 1 + n_possible >= object->min))
+            visit(a, upg_cell_of_member(a, unit, i, next));
         if (member->required)
             return;
     }
     for (i = 0; i < object->n_classes && unit.c < object->max; i++)
         expand_free_member(a, unit, i, next);
     if (unit.c >= object->min)
-        visit(a, expr_cell(a, a->grammar->marks.end[0], next));
-}
-
-/* Behind a free member's name: its value, then the rest of the object. */
-static void expand_value(struct upg_automaton *a, struct upg_unit_node unit, upg_cell next)
-{
-    const struct upg_object *object = &a->grammar->objects[unit.a];
-    const upg_unit rest = upg_unit_make(&a->units, UPG_UNIT_KIND_OBJECT, unit.a, object->n_members,
-                                        count_up(unit.c, object->min, object->max), unit.d);
-
-    visit(a, expr_cell(a, a->grammar->marks.colon,
-                       cell_of(a, object->classes[unit.b].value, cell_of(a, rest, next))));
+        visit(a, upg_cell_push_expr(a, a->grammar->marks.end[0], next));
 }
 
 static void expand_item(struct upg_automaton *a, struct upg_unit_node unit, upg_unit item,
                         uint32_t n_found, upg_cell next)
 {
-    const struct upg_array *array = &a->grammar->arrays[unit.a];
-    const struct upg_json_marks *marks = &a->grammar->marks;
-    const uint32_t min = array->min > array->n_prefix ? array->min : array->n_prefix;
-    const upg_unit rest = upg_unit_make(&a->units, UPG_UNIT_KIND_ARRAY, unit.a,
-                                        count_up(unit.b, min, array->max), n_found, 0);
-
-    if (!upg_unit_is_productive(a->grammar, item))
-        return;
-    visit(a, expr_cell(a, unit.b > 0 ? marks->comma : marks->space,
-                       cell_of(a, item, cell_of(a, rest, next))));
+    if (upg_unit_is_productive(a->grammar, item))
+        visit(a, upg_cell_of_item(a, unit, item, n_found, next));
 }
 
 static void expand_array(struct upg_automaton *a, struct upg_unit_node unit, upg_cell next)
@@ -238,7 +251,7 @@ static void expand_array(struct upg_automaton *a, struct upg_unit_node unit, upg
     const uint32_t room = array->max - unit.b; /* items that may still come */
 
     if (unit.b >= array->min && unit.c >= array->min_found)
-        visit(a, expr_cell(a, a->grammar->marks.end[1], next));
+        visit(a, upg_cell_push_expr(a, a->grammar->marks.end[1], next));
     if (room == 0)
         return;
     if (array->found == UPG_UNIT_NOTHING) {
@@ -248,7 +261,7 @@ static void expand_array(struct upg_automaton *a, struct upg_unit_node unit, upg
     if (unit.c >= array->min_found || room > array->min_found - unit.c)
         expand_item(a, unit, item, unit.c, next);
     if (unit.b >= array->n_prefix && unit.c < array->max_found)
-        expand_item(a, unit, array->found, count_up(unit.c, array->min_found, array->max_found),
+        expand_item(a, unit, array->found, upg_count_up(unit.c, array->min_found, array->max_found),
                     next);
 }
 
@@ -267,9 +280,11 @@ static void expand_cell(struct upg_automaton *a, upg_cell cell)
     case UPG_UNIT_KIND_SEQUENCE:
     case UPG_UNIT_KIND_CHOICE: expand_list(a, unit, node.next); break;
     case UPG_UNIT_KIND_REPEAT: expand_repeat(a, unit, node.next); break;
-    case UPG_UNIT_KIND_RULE: visit(a, cell_of(a, a->grammar->rules[unit.a], node.next)); break;
+    case UPG_UNIT_KIND_RULE:
+        visit(a, upg_cell_push(a, a->grammar->rules[unit.a], node.next));
+        break;
     case UPG_UNIT_KIND_OBJECT: expand_object(a, unit, node.next); break;
-    case UPG_UNIT_KIND_VALUE: expand_value(a, unit, node.next); break;
+    case UPG_UNIT_KIND_VALUE: visit(a, upg_cell_of_value(a, unit, node.next)); break;
     case UPG_UNIT_KIND_ARRAY: expand_array(a, unit, node.next); break;
     }
 }
@@ -319,9 +334,10 @@ static upg_place behind_name(struct upg_automaton *a, upg_cell value, uint32_t n
                               ? UPG_EXPR_ALL
                               : upg_expr_or2(&a->states.exprs, unit.d, spellings(a, name));
 
-    return upg_cell_expand(
-        a, cell_of(a, upg_unit_make(&a->units, UPG_UNIT_KIND_VALUE, unit.a, unit.b, unit.c, used),
-                   node.next));
+    return upg_cell_expand(a, upg_cell_push(a,
+                                            upg_unit_make(&a->units, UPG_UNIT_KIND_VALUE, unit.a,
+                                                          unit.b, unit.c, used),
+                                            node.next));
 }
 
 upg_place upg_cell_behind(struct upg_automaton *a, upg_cell cell, uint32_t name)

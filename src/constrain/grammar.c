@@ -88,6 +88,8 @@ void upg_grammar_free(upg_grammar *g)
     free(g->arrays);
     free(g->rules);
     free(g->productive);
+    free(g->distances);
+    free(g->nearest);
     upg_exprs_clear(&g->exprs);
     upg_units_clear(&g->units);
     upg_vocabulary_free(g->vocabulary);
@@ -160,6 +162,8 @@ upg_status upg_grammar_new(upg_grammar **grammar, upg_vocabulary *vocabulary, up
         status = upg_units_init(&g->units, UPG_GRAMMAR_MAX_UNITS, err);
     if (status == UPG_OK)
         status = compile(g, kind, text, n_bytes, &read, err);
+    if (status == UPG_OK)
+        status = upg_grammar_measure(g, err);
     if (status == UPG_OK) /* finds out whether the grammar can be followed at all */
         status = upg_automaton_new(&g->current, g, err);
     if (status == UPG_OK)

@@ -56,7 +56,7 @@ struct upg_json_marks {
     upg_expr quote[2]; /* the quote before a free name: [0] first in the object, [1] later */
     upg_expr colon;    /* with its space */
     upg_expr end[2];   /* space and } ] */
-    upg_expr barrier;  /* matches no token: see expand.c */
+    upg_expr barrier;  /* matches no token, and is as long as a name: see expand.c */
 };
 
 struct upg_automaton;
@@ -72,6 +72,8 @@ struct upg_grammar {
     size_t n_rules, n_objects, n_arrays;
     size_t rule_capacity, object_capacity, array_capacity;
     uint8_t *productive; /* [units.n] the unit has a text */
+    uint32_t *distances; /* [units.n] bytes of its shortest text; UPG_FAR: not known */
+    upg_unit *nearest;   /* [units.n] of a choice: the unit with the shortest text */
     struct upg_json_marks marks;
     upg_unit root;
     size_t max_bytes;
@@ -91,11 +93,22 @@ upg_status upg_grammar_check(struct upg_grammar *g,
                              const char *(*name)(const void *context, uint32_t rule),
                              const void *context, upg_error *err);
 
+/* distance.c: find the distances. */
+upg_status upg_grammar_measure(struct upg_grammar *g, upg_error *err);
+
 /* The compilers: fill rules and root. */
 upg_status upg_compile_regex(struct upg_grammar *g, const char *text, size_t n, upg_error *err);
 upg_status upg_compile_gbnf(struct upg_grammar *g, const char *text, size_t n, upg_error *err);
 upg_status upg_compile_schema(struct upg_grammar *g, const char *text, size_t n,
                               upg_whitespace whitespace, upg_error *err);
+
+/* Counts are exact up to here and the same beyond, so that there are few units. */
+static inline uint32_t upg_count_up(uint32_t n, uint32_t min, uint32_t max)
+{
+    const uint32_t last = max == UPG_EXPR_UNBOUNDED ? (min > 1 ? min : 1) : max;
+
+    return n < last ? n + 1 : n;
+}
 
 static inline bool upg_unit_is_productive(const struct upg_grammar *g, upg_unit unit)
 {

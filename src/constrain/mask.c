@@ -1,288 +1,97 @@
 /* mask.c -- which tokens may come next.
  *
- * The tokens that stay inside a lexeme depend on its state alone.  They are found by one walk
- * through the tree of tokens and kept: this is the *head* of the state.  The walk also notes the
- * *edges*: the nodes that come when the lexeme may be complete, so that the rest of their tokens
- * belongs to what is behind it.  These few are walked anew for each place.  So a mask is the
- * union of the heads of its cells and of what the edges allow.
+ * A mask is the union of the heads of its cells and of what their edges allow; the few edges are
+ * walked anew for each place.
  *
  * Inside a free member's name the lexeme is "the names of this class but the used ones", which is
  * new with each name.  Its tokens are those of the class without the few that differ, and those are
- * found by walking both lexemes at once, as far as they differ. */
+ * found by walking both lexemes at once, as far as they differ.
+ *
+ * When the tokens that are left may not be enough for all ways to go on, each group of tokens that
+ * lead to the same state is judged by what is missing behind it.  Bytes are counted first, for there
+ * are never more tokens; where these are too many, the tokens of a plan. */
 #include "constrain/automaton.h"
 #include "constrain/grow.h"
+#include "constrain/heads.h"
 
 #include <string.h>
 
-/* Edges of one byte: edges[first .. next run's first). */
-struct run {
-    uint32_t first;
-    uint8_t byte;
-};
+/* Plans that may be counted for one mask: a few 100 us. */
+enum { MAX_JUDGED = 256 };
 
-struct upg_head {
-    uint32_t *ids;  /* [n_ids] tokens; NULL: they are in bits */
-    uint32_t *bits; /* [n_words] */
-    uint32_t *edges;
-    struct run *runs; /* [n_runs + 1] */
-    size_t n_ids, n_edges, n_runs;
-};
+/* A text whose length is not known is begun if there are this many tokens for it. */
+enum { ENOUGH = 256 };
 
-/* Heads beyond this are forgotten: 32 MiB are 2500 dense heads of 100 000 tokens. */
-enum { MAX_HEAD_BYTES = 32 << 20 };
-
-/* Limits of upg_heads_warm(): about 20 ms of walks and 20 ms of derivatives. */
-enum { WARM_NODES = 4000000, WARM_WORK = 300000 };
-
-static void clear_head(struct upg_head *head)
-{
-    free(head->ids);
-    free(head->bits);
-    free(head->edges);
-    free(head->runs);
-    *head = (struct upg_head){0};
-}
-
-void upg_heads_clear(struct upg_automaton *a)
-{
-    for (size_t i = 0; i < a->n_heads; i++)
-        clear_head(&a->heads[i]);
-    a->n_heads = a->head_bytes = 0;
-    if (a->n_head_of)
-        memset(a->head_of, 0, a->n_head_of * sizeof *a->head_of);
-}
-
-static void fail_mask(struct upg_automaton *a)
-{
-    if (a->failed == UPG_OK)
-        a->failed = UPG_ERR_MEMORY;
-}
-
-static bool add_found(struct upg_automaton *a, uint32_t **list, size_t *n, size_t *capacity,
-                      uint32_t value)
-{
-    uint32_t *grown = upg_grow(*list, capacity, *n + 1, sizeof *grown);
-
-    if (!grown) {
-        fail_mask(a);
-        return false;
-    }
-    *list = grown;
-    grown[(*n)++] = value;
-    return true;
-}
-
-static bool add_edges(struct upg_automaton *a, uint32_t node)
-{
-    const struct upg_trie_node *nodes = a->grammar->vocabulary->nodes;
-
-    for (uint32_t child = node + 1; child < nodes[node].end; child = nodes[child].end)
-        if (!add_found(a, &a->found_edges, &a->n_found_edges, &a->found_edge_capacity, child))
-            return false;
-    return true;
-}
-
-/* Collect tokens and edges of a state. */
-static void walk_lexeme(struct upg_automaton *a, upg_state state)
-{
-    const struct upg_vocabulary *v = a->grammar->vocabulary;
-
-    a->n_found_ids = a->n_found_edges = 0;
-    a->walk_states[0] = state;
-    for (uint32_t i = 1; i < v->n_nodes; a->n_walked++) {
-        const struct upg_trie_node *node = &v->nodes[i];
-        const upg_state to =
-            upg_state_step(&a->states, a->walk_states[node->depth - 1], node->byte);
-        const uint8_t flags = a->states.infos[to].flags;
-
-        if (to == UPG_STATE_DEAD) {
-            i = node->end;
-            continue;
-        }
-        if (node->token >= 0 && !add_found(a, &a->found_ids, &a->n_found_ids, &a->found_id_capacity,
-                                           (uint32_t)node->token))
-            return;
-        if ((flags & UPG_STATE_ACCEPTS) && !add_edges(a, i))
-            return;
-        a->walk_states[node->depth] = to;
-        i = flags & UPG_STATE_FINAL ? node->end : i + 1;
-    }
-}
-
-/* Edges by byte, so that those whose byte cannot come are passed over at once. */
-static bool sort_edges(struct upg_automaton *a, struct upg_head *head)
-{
-    const struct upg_trie_node *nodes = a->grammar->vocabulary->nodes;
-    uint32_t counts[257] = {0};
-    size_t n_runs = 0;
-
-    for (size_t i = 0; i < a->n_found_edges; i++)
-        counts[nodes[a->found_edges[i]].byte + 1]++;
-    for (size_t b = 0; b < 256; b++)
-        n_runs += counts[b + 1] > 0;
-    head->edges = malloc(a->n_found_edges * sizeof *head->edges + 1);
-    head->runs = malloc((n_runs + 1) * sizeof *head->runs);
-    if (!head->edges || !head->runs)
-        return false;
-    for (size_t b = 0; b < 256; b++) {
-        if (counts[b + 1] > 0)
-            head->runs[head->n_runs++] = (struct run){counts[b], (uint8_t)b};
-        counts[b + 1] += counts[b];
-    }
-    head->runs[n_runs].first = (uint32_t)a->n_found_edges;
-    for (size_t i = 0; i < a->n_found_edges; i++)
-        head->edges[counts[nodes[a->found_edges[i]].byte]++] = a->found_edges[i];
-    head->n_edges = a->n_found_edges;
-    return true;
-}
-
-static bool pack_head(struct upg_automaton *a, struct upg_head *head)
-{
-    const size_t n_words = (a->grammar->vocabulary->n_ids + 31) / 32;
-
-    if (!sort_edges(a, head))
-        return false;
-    head->n_ids = a->n_found_ids;
-    if (a->n_found_ids < n_words) {
-        head->ids = malloc(a->n_found_ids * sizeof *head->ids + 1);
-        if (head->ids && a->n_found_ids)
-            memcpy(head->ids, a->found_ids, a->n_found_ids * sizeof *head->ids);
-        return head->ids != NULL;
-    }
-    head->bits = calloc(n_words, sizeof *head->bits);
-    for (size_t i = 0; i < a->n_found_ids && head->bits; i++)
-        head->bits[a->found_ids[i] / 32] |= 1u << (a->found_ids[i] % 32);
-    return head->bits != NULL;
-}
-
-static size_t head_bytes(const struct upg_automaton *a, const struct upg_head *head)
-{
-    return sizeof *head + (head->n_runs + 1) * sizeof *head->runs +
-           head->n_edges * sizeof *head->edges +
-           (head->bits ? (a->grammar->vocabulary->n_ids + 31) / 32 : head->n_ids) * 4;
-}
-
-static bool reserve_head_of(struct upg_automaton *a, upg_state state)
-{
-    uint32_t *head_of;
-
-    if (state < a->n_head_of)
-        return true;
-    head_of = upg_grow(a->head_of, &a->head_of_capacity, (size_t)state + 1, sizeof *head_of);
-    if (!head_of)
-        return false;
-    a->head_of = head_of;
-    memset(head_of + a->n_head_of, 0, (a->head_of_capacity - a->n_head_of) * sizeof *head_of);
-    a->n_head_of = a->head_of_capacity;
-    return true;
-}
-
-static upg_expr widen(struct upg_automaton *a, upg_expr e, uint32_t reach);
-
-static upg_expr widen_list(struct upg_automaton *a, struct upg_expr_node node, uint32_t reach)
-{
-    upg_expr *list = malloc(node.b * sizeof *list), e = UPG_EXPR_NONE;
-
-    if (!list) {
-        fail_mask(a);
-        return UPG_EXPR_NONE;
-    }
-    for (uint32_t i = 0; i < node.b; i++)
-        list[i] = widen(a, a->states.exprs.lists[node.a + i], reach);
-    e = upg_expr_or(&a->states.exprs, list, node.b);
-    free(list);
-    return e;
-}
-
-/* The same expression for the next `reach` bytes: a count beyond them is no limit, so the thousands
- * of states of a long counted text share a few heads.  Each repetition takes at least a byte,
- * and so do most parts of a chain: what is further down it may stay as it is. */
-static upg_expr widen(struct upg_automaton *a, upg_expr e, uint32_t reach)
-{
-    struct upg_exprs *x = &a->states.exprs;
-    const struct upg_expr_node node = x->nodes[e];
-
-    if (!(node.flags & UPG_EXPR_COUNTED) || reach == 0)
-        return e;
-    switch ((enum upg_expr_kind)node.kind) {
-    case UPG_EXPR_KIND_CONCAT:
-        return upg_expr_concat(x, widen(a, node.a, reach), widen(a, node.b, reach - 1));
-    case UPG_EXPR_KIND_OR: return widen_list(a, node, reach);
-    case UPG_EXPR_KIND_REPEAT:
-        return upg_expr_repeat(x, widen(a, node.a, reach), node.b < reach ? node.b : reach,
-                               node.c >= reach ? UPG_EXPR_UNBOUNDED : node.c);
-    default: return e; /* in AND and NOT counts decide what is possible at all */
-    }
-}
-
-static const struct upg_head *head_of(struct upg_automaton *a, upg_state state)
-{
-    struct upg_head *heads;
-
-    if (!(a->states.exprs.nodes[a->states.infos[state].expr].flags & UPG_EXPR_BOOLEAN))
-        state = upg_state_of(&a->states, widen(a, a->states.infos[state].expr,
-                                               (uint32_t)a->grammar->vocabulary->max_depth + 1));
-    if (!reserve_head_of(a, state)) {
-        fail_mask(a);
-        return NULL;
-    }
-    if (a->head_of[state] > 0)
-        return &a->heads[a->head_of[state] - 1];
-    walk_lexeme(a, state);
-    if (a->head_bytes > MAX_HEAD_BYTES)
-        upg_heads_clear(a);
-    heads = upg_grow(a->heads, &a->head_capacity, a->n_heads + 1, sizeof *heads);
-    if (heads) {
-        a->heads = heads;
-        heads[a->n_heads] = (struct upg_head){0};
-    }
-    if (!heads || a->failed != UPG_OK || !pack_head(a, &heads[a->n_heads])) {
-        if (heads)
-            clear_head(&heads[a->n_heads]);
-        fail_mask(a);
-        return NULL;
-    }
-    a->head_bytes += head_bytes(a, &heads[a->n_heads]);
-    a->head_of[state] = (uint32_t)++a->n_heads;
-    return &heads[a->n_heads - 1];
-}
-
-/* States in the order in which they were made: the beginnings of all lexemes, what may follow them,
- * and so on. */
-void upg_heads_warm(struct upg_automaton *a)
-{
-    const struct upg_grammar *g = a->grammar;
-    const size_t n_units = a->units.n;
-
-    for (size_t i = 0; i < n_units; i++)
-        if (a->units.nodes[i].kind == UPG_UNIT_KIND_EXPR)
-            upg_state_of(&a->states, a->units.nodes[i].a);
-    for (size_t i = 0; i < g->n_objects; i++)
-        for (uint32_t k = 0; k < g->objects[i].n_classes; k++)
-            upg_state_of(&a->states, g->objects[i].classes[k].name);
-    for (upg_state state = 1; state < a->states.n && a->failed == UPG_OK; state++) {
-        if (a->n_walked > WARM_NODES || a->head_bytes > MAX_HEAD_BYTES / 2 ||
-            upg_automaton_n_bytes(a) > g->max_bytes / 8 ||
-            UPG_EXPR_MAX_WORK - a->states.exprs.work_left > WARM_WORK)
-            return;
-        if (!(a->states.infos[state].flags & UPG_STATE_FINAL) && upg_state_fill(&a->states, state))
-            head_of(a, state);
-    }
-}
+/* Names that are used make others longer by no more than this, unless their class is odd. */
+enum { NAME_SLACK = 12 };
 
 static inline bool has_bit(const uint32_t *bits, uint32_t id)
 {
     return bits[id / 32] >> (id % 32) & 1;
 }
 
-static void add_head(const struct upg_automaton *a, const struct upg_head *head, uint32_t *bits)
+static void add_set(const struct upg_automaton *a, const struct upg_token_set *set, uint32_t *bits)
 {
     const size_t n_words = (a->grammar->vocabulary->n_ids + 31) / 32;
 
-    for (size_t i = 0; head->ids && i < head->n_ids; i++)
-        bits[head->ids[i] / 32] |= 1u << (head->ids[i] % 32);
-    for (size_t w = 0; head->bits && w < n_words; w++)
-        bits[w] |= head->bits[w];
+    for (size_t i = 0; set->ids && i < set->n; i++)
+        bits[set->ids[i] / 32] |= 1u << (set->ids[i] % 32);
+    for (size_t w = 0; set->bits && w < n_words; w++)
+        bits[w] |= set->bits[w];
+}
+
+static bool bytes_fit(const struct upg_automaton *a, uint32_t n_bytes)
+{
+    return a->limit >= (n_bytes < UPG_FAR ? n_bytes : ENOUGH);
+}
+
+/* Can what the cell stands for be completed within the limit? */
+static bool cell_fits(struct upg_automaton *a, upg_cell cell)
+{
+    const uint32_t distance = upg_cell_distance(a, cell);
+
+    if (bytes_fit(a, distance))
+        return true;
+    a->is_limited = true;
+    if (distance >= UPG_FAR || distance / a->grammar->vocabulary->max_depth > a->limit)
+        return false;
+    if (a->cells[cell].n_tokens == UPG_NO_ID && a->n_judged++ >= MAX_JUDGED)
+        return false;
+    return upg_cell_n_tokens(a, cell) <= a->limit;
+}
+
+static bool place_fits(struct upg_automaton *a, upg_place place)
+{
+    const struct upg_place_node node = a->places[place];
+
+    if (bytes_fit(a, upg_place_distance(a, place)))
+        return true;
+    for (uint32_t i = 0; i < node.n; i++)
+        if (cell_fits(a, a->place_cells[node.first + i]))
+            return true;
+    return false;
+}
+
+/* Tokens of a head behind which the text can be completed within the limit. */
+static void add_head(struct upg_automaton *a, upg_state state, upg_cell next,
+                     const struct upg_head *head, uint32_t *bits)
+{
+    const uint32_t farthest = upg_far_sum(
+        upg_expr_farthest(&a->states, a->states.infos[state].expr), upg_cell_distance(a, next));
+
+    if (bytes_fit(a, farthest)) {
+        add_set(a, &head->tokens, bits);
+        return;
+    }
+    head = upg_head_with_groups(a, state);
+    for (size_t i = 0; head && i < head->n_groups && a->failed == UPG_OK; i++) {
+        const upg_unit inside =
+            upg_unit_make(&a->units, UPG_UNIT_KIND_STATE, head->groups[i].to, 0, 0, 0);
+        const upg_cell cell = upg_cell_make(a, inside, next);
+
+        if (cell != UPG_NO_ID && cell_fits(a, cell))
+            add_set(a, &head->groups[i].tokens, bits);
+    }
 }
 
 /* Tokens below node `edge` whose rest, from its byte on, may come at the place. */
@@ -300,7 +109,7 @@ static void walk_edge(struct upg_automaton *a, uint32_t edge, upg_place place, u
             i = node->end;
             continue;
         }
-        if (node->token >= 0)
+        if (node->token >= 0 && place_fits(a, to))
             bits[node->token / 32] |= 1u << (node->token % 32);
         a->walk_places[node->depth] = to;
         i++;
@@ -359,10 +168,10 @@ static void lack_below(struct upg_automaton *a, uint32_t i, bool with_token)
 
     for (uint32_t k = with_token ? i : i + 1; k < nodes[i].end; k++)
         if (nodes[k].token >= 0)
-            add_found(a, &a->found_ids, &a->n_found_ids, &a->found_id_capacity,
-                      (uint32_t)nodes[k].token);
-    add_found(a, &a->found_edges, &a->n_found_edges, &a->found_edge_capacity, i);
-    add_found(a, &a->found_edges, &a->n_found_edges, &a->found_edge_capacity, nodes[i].end);
+            upg_add_found(a, &a->found_ids, &a->n_found_ids, &a->found_id_capacity,
+                          (uint32_t)nodes[k].token);
+    upg_add_found(a, &a->found_edges, &a->n_found_edges, &a->found_edge_capacity, i);
+    upg_add_found(a, &a->found_edges, &a->n_found_edges, &a->found_edge_capacity, nodes[i].end);
 }
 
 /* Walk a name's lexeme and its class's together, where they are not the same. */
@@ -392,49 +201,74 @@ static struct lack find_lack(struct upg_automaton *a, upg_state name, upg_state 
     return (struct lack){a->found_ids, a->found_edges, a->n_found_ids, a->n_found_edges / 2};
 }
 
-static void mask_name(struct upg_automaton *a, upg_state name, upg_place behind, uint32_t *bits)
+static void mask_name(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
 {
-    const upg_state class_state = upg_state_of(&a->states, class_of(a, a->states.infos[name].expr));
-    const struct upg_head *head = head_of(a, class_state);
-    struct lack lack;
+    const upg_state name = a->units.nodes[a->cells[cell].unit].a;
+    const upg_expr class_expr = class_of(a, a->states.infos[name].expr);
+    const upg_state class_state = upg_state_of(&a->states, class_expr);
+    const uint32_t farthest = upg_far_sum(upg_expr_farthest(&a->states, class_expr) + NAME_SLACK,
+                                          upg_cell_distance(a, a->cells[cell].next));
+    const upg_place behind = upg_cell_behind(a, cell, UPG_NO_ID);
+    const struct upg_head *head = upg_head_of(a, class_state);
+    struct lack lack = {0};
     size_t n_kept = 0;
 
     if (!head)
         return;
-    if (class_state == name) {
-        add_head(a, head, bits);
-        add_edges_of(a, head, behind, NULL, bits);
-        return;
+    if (class_state != name)
+        lack = find_lack(a, name, class_state);
+    if (!bytes_fit(a, farthest)) {
+        a->is_limited = true; /* what ends the name soon is in its plan */
+    } else {
+        for (size_t i = 0; i < lack.n_ids; i++) /* what other cells allow stays */
+            if (!has_bit(bits, lack.ids[i]))
+                lack.ids[n_kept++] = lack.ids[i];
+        add_set(a, &head->tokens, bits);
+        for (size_t i = 0; i < n_kept; i++)
+            bits[lack.ids[i] / 32] &= ~(1u << (lack.ids[i] % 32));
     }
-    lack = find_lack(a, name, class_state);
-    for (size_t i = 0; i < lack.n_ids; i++) /* what other cells allow stays */
-        if (!has_bit(bits, lack.ids[i]))
-            lack.ids[n_kept++] = lack.ids[i];
-    add_head(a, head, bits);
-    for (size_t i = 0; i < n_kept; i++)
-        bits[lack.ids[i] / 32] &= ~(1u << (lack.ids[i] % 32));
     add_edges_of(a, head, behind, &lack, bits);
 }
 
-void upg_place_mask(struct upg_automaton *a, upg_place place, uint32_t *bits, size_t n_words)
+static void mask_cell(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
+{
+    const struct upg_unit_node unit = a->units.nodes[a->cells[cell].unit];
+    const struct upg_head *head;
+
+    if (unit.kind == UPG_UNIT_KIND_NAME)
+        mask_name(a, cell, bits);
+    if (unit.kind != UPG_UNIT_KIND_STATE)
+        return;
+    head = upg_head_of(a, unit.a);
+    if (head && head->n_edges > 0)
+        add_edges_of(a, head, upg_cell_behind(a, cell, UPG_NO_ID), NULL, bits);
+    if (head)
+        add_head(a, unit.a, a->cells[cell].next, head, bits);
+}
+
+static void begin_mask(struct upg_automaton *a, size_t limit)
+{
+    a->limit = limit;
+    a->n_judged = 0;
+    a->states.n_searches_left = UPG_MAX_SEARCHES;
+}
+
+void upg_place_mask(struct upg_automaton *a, upg_place place, size_t limit, uint32_t *bits,
+                    size_t n_words)
 {
     const uint32_t n = a->places[place].n;
 
     memset(bits, 0, n_words * sizeof *bits);
+    begin_mask(a, limit);
+    a->is_limited = false;
+    for (uint32_t i = 0; i < n && a->failed == UPG_OK; i++)
+        mask_cell(a, a->place_cells[a->places[place].first + i], bits);
+    if (!a->is_limited)
+        return;
+    begin_mask(a, limit + 1);
     for (uint32_t i = 0; i < n && a->failed == UPG_OK; i++) {
         const upg_cell cell = a->place_cells[a->places[place].first + i];
-        const struct upg_unit_node unit = a->units.nodes[a->cells[cell].unit];
-        const struct upg_head *head;
-
-        if (unit.kind == UPG_UNIT_KIND_NAME) {
-            mask_name(a, unit.a, upg_cell_behind(a, cell, UPG_NO_ID), bits);
-        } else if (unit.kind == UPG_UNIT_KIND_STATE) {
-            head = head_of(a, unit.a);
-            if (head) {
-                add_head(a, head, bits);
-                if (head->n_edges > 0)
-                    add_edges_of(a, head, upg_cell_behind(a, cell, UPG_NO_ID), NULL, bits);
-            }
-        }
+        if (cell_fits(a, cell))
+            upg_plan_mask(a, cell, limit, bits);
     }
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_PATH = 400, MAX_SPACES = 40, MAX_TABS = 10 };
+enum { MAX_PATH = 400, MAX_SPACES = 40, MAX_TABS = 10, BARRIER = 32 };
 
 void upg_schema_fail(struct upg_schema_context *ctx, upg_status status, const char *path,
                      const char *keyword, const char *format, ...)
@@ -245,7 +245,7 @@ static void make_marks(struct upg_schema_context *ctx, upg_whitespace whitespace
     marks->colon = upg_expr_concat(x, upg_expr_text(x, ":", 1), after_colon);
     marks->end[0] = upg_expr_concat(x, space, upg_expr_text(x, "}", 1));
     marks->end[1] = upg_expr_concat(x, space, upg_expr_text(x, "]", 1));
-    marks->barrier = upg_expr_text(x, "\xFF\xFF", 2);
+    marks->barrier = upg_expr_repeat(x, upg_expr_range(x, 0xFF, 0xFF), BARRIER, BARRIER);
 }
 
 static const char *name_goal(const void *context, uint32_t rule)

@@ -13,6 +13,7 @@ void upg_states_clear(struct upg_states *states)
     free(states->rows);
     free(states->of_expr);
     free(states->life);
+    free(states->lengths);
     *states = (struct upg_states){0};
 }
 
@@ -20,7 +21,8 @@ size_t upg_states_n_bytes(const struct upg_states *states)
 {
     return upg_exprs_n_bytes(&states->exprs) + states->row_capacity * sizeof *states->rows +
            states->info_capacity * sizeof *states->infos +
-           states->n_of_expr * (sizeof *states->of_expr + 1);
+           states->n_of_expr * (sizeof *states->of_expr + 1) +
+           states->n_lengths * sizeof *states->lengths;
 }
 
 static upg_state fail_state(struct upg_states *s)

@@ -19,6 +19,21 @@ enum {
 
 enum { UPG_ROW_DEAD = 0, UPG_ROW_NONE = -1 };
 
+/* Lengths in bytes are below this; it stands for what is not known or does not exist. */
+#define UPG_FAR (1u << 30)
+
+static inline uint32_t upg_far_sum(uint32_t a, uint32_t b)
+{
+    return a + b < UPG_FAR ? a + b : UPG_FAR;
+}
+
+/* lengths.c; UINT32_MAX: not asked for yet. */
+struct upg_expr_length {
+    uint32_t least;    /* of the shortest text */
+    uint32_t bound;    /* not more than that */
+    uint32_t farthest; /* see upg_expr_farthest() */
+};
+
 struct upg_state_info {
     upg_expr expr;
     int32_t row;   /* number of its row; UPG_ROW_NONE: not filled yet */
@@ -34,6 +49,9 @@ struct upg_states {
     upg_state *of_expr; /* [n_of_expr] 0: none yet */
     uint8_t *life;      /* [n_life] of expressions: 0 not known, 1 some text, 2 none */
     size_t n_of_expr, of_expr_capacity, n_life, life_capacity;
+    struct upg_expr_length *lengths; /* [n_lengths] of expressions */
+    size_t n_lengths, length_capacity;
+    size_t n_searches_left; /* of lengths; bounds the time */
 };
 
 void upg_states_clear(struct upg_states *states);
@@ -58,5 +76,17 @@ static inline upg_state upg_state_step(struct upg_states *states, upg_state stat
 
 /* life.c: has the expression any text?  false also on failure. */
 bool upg_expr_has_text(struct upg_states *states, upg_expr e);
+
+/* lengths.c: bytes of the shortest text; UPG_FAR if there is none, none was found in time, or on
+ * failure.  Where a search is needed the text may be another short one, but some derivative needs a
+ * byte less than its expression. */
+uint32_t upg_expr_shortest(struct upg_states *states, upg_expr e);
+
+/* lengths.c: the same as far as it is known without a search. */
+uint32_t upg_expr_known_length(struct upg_states *states, upg_expr e);
+
+/* lengths.c: behind any bytes with which a text begins, at most so many more make one.  A guess for
+ * intersections and complements, exact for all others. */
+uint32_t upg_expr_farthest(struct upg_states *states, upg_expr e);
 
 #endif

@@ -57,6 +57,16 @@ int32_t upg_vocabulary_find_control(const struct upg_vocabulary *vocabulary, con
     return -1;
 }
 
+uint32_t upg_vocabulary_child(const struct upg_vocabulary *vocabulary, uint32_t node, uint8_t byte)
+{
+    const struct upg_trie_node *nodes = vocabulary->nodes;
+
+    for (uint32_t child = node + 1; child < nodes[node].end; child = nodes[child].end)
+        if (nodes[child].byte >= byte) /* they are sorted */
+            return nodes[child].byte == byte ? child : 0;
+    return 0;
+}
+
 bool upg_vocabulary_is_stop(const struct upg_vocabulary *vocabulary, int32_t id)
 {
     for (size_t i = 0; i < vocabulary->n_stop_ids; i++)
@@ -172,6 +182,7 @@ static upg_status make_tree(struct upg_vocabulary *v, upg_error *err)
     uint32_t *open = NULL;
     size_t n = 0, n_nodes = 1;
 
+    v->max_depth = 1; /* a divisor */
     for (size_t id = 0; tokens && id < v->n_ids; id++) {
         const uint32_t begin = v->offsets[id], length = v->offsets[id + 1] - begin;
 

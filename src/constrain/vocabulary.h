@@ -42,6 +42,9 @@ struct upg_vocabulary {
 int32_t upg_vocabulary_find_control(const struct upg_vocabulary *vocabulary, const char *text,
                                     size_t n);
 
+/* The node below `node` for a byte; 0: there is none. */
+uint32_t upg_vocabulary_child(const struct upg_vocabulary *vocabulary, uint32_t node, uint8_t byte);
+
 bool upg_vocabulary_is_stop(const struct upg_vocabulary *vocabulary, int32_t id);
 
 /* One more user; each is to call upg_vocabulary_free(). */

@@ -4,8 +4,7 @@
 static upg_status mask(void *context, size_t n_left, uint32_t *allowed, size_t n_words,
                        upg_error *err)
 {
-    (void)n_left; /* a grammar does not know how long it takes to come to an end */
-    return upg_constraint_mask(context, allowed, n_words, err);
+    return upg_constraint_mask_within(context, n_left, allowed, n_words, err);
 }
 
 static upg_status accept(void *context, int32_t id, upg_error *err)

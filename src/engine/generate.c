@@ -46,17 +46,27 @@ static upg_status give_text(struct generator *g, bool *cancelled, upg_error *err
     return status;
 }
 
-/* Let the constraint follow the token; an answer to which nothing can be added is finished. */
+/* Let the constraint follow the token; an answer to which nothing can be added is finished, and not
+ * cut, even if it has just used up its tokens. */
 static upg_status follow_constraint(struct generator *g, int32_t id, upg_error *err)
 {
     upg_constraint *constraint = g->options.constraint;
     const upg_status status = upg_constraint_accept(constraint, id, err);
 
-    if (status == UPG_OK && upg_constraint_at_end(constraint) == 2 && !g->answer.finished) {
+    if (status == UPG_OK && upg_constraint_at_end(constraint) == 2) {
         g->answer.finished = true;
         g->answer.finish = UPG_FINISH_STOP;
     }
     return status;
+}
+
+/* Tokens that the answer may still have; at least one. */
+static size_t tokens_left(const struct generator *g)
+{
+    const size_t in_context = g->sequence->engine->context - g->sequence->n_tokens;
+    const size_t in_answer = g->options.max_tokens - g->answer.ids.n;
+
+    return g->options.max_tokens > 0 && in_answer < in_context ? in_answer : in_context;
 }
 
 /* Draw one token and take it into the answer. */
@@ -69,7 +79,8 @@ static upg_status generate_token(struct generator *g, upg_error *err)
     upg_status status = UPG_OK;
 
     if (g->options.constraint)
-        status = upg_constraint_mask(g->options.constraint, g->allowed, g->n_words, err);
+        status = upg_constraint_mask_within(g->options.constraint, tokens_left(g), g->allowed,
+                                            g->n_words, err);
     if (status == UPG_OK)
         status = upg_sampler_draw(g->answer.sampler, logits, g->allowed, &g->space, &id, err);
     if (status == UPG_OK)

@@ -200,6 +200,30 @@ static upg_status ask_filter(struct upg_task *t, struct upg_draw *d, bool *any, 
     return status;
 }
 
+static bool allows_only_stop_ids(const struct upg_task *t, const struct upg_draw *d)
+{
+    for (size_t w = 0; w < d->n_words; w++)
+        for (uint32_t left = d->allowed[w]; left != 0; left &= left - 1)
+            if (!upg_answer_is_stop_id(&t->answer, (int32_t)w * 32 + __builtin_ctz(left)))
+                return false;
+    return true;
+}
+
+/* All tokens are used up.  An answer whose form is complete was not cut, even so. */
+static upg_status end_at_limit(struct upg_task *t, struct upg_draw *d, upg_error *err)
+{
+    upg_status status = UPG_OK;
+    bool any;
+
+    t->answer.finished = true;
+    t->answer.finish = UPG_FINISH_LENGTH;
+    if (t->request.filter.mask)
+        status = ask_filter(t, d, &any, err);
+    if (status == UPG_OK && t->request.filter.mask && allows_only_stop_ids(t, d))
+        t->answer.finish = UPG_FINISH_STOP;
+    return status;
+}
+
 /* Draw one token from logits[n_vocab] and take it into the answer. */
 static upg_status draw_token(struct upg_task *t, struct upg_draw *d, const float *logits,
                              int32_t *id, upg_error *err)
@@ -266,7 +290,10 @@ upg_status upg_task_draw(struct upg_task *t, struct upg_draw *d, const float *lo
     t->n_draft = 0;
     if (status == UPG_OK && t->answer.finished)
         status = upg_sequence_truncate(s, n_right, err);
-    if (status == UPG_OK && (t->answer.finished || s->n_tokens == d->context))
+    if (status == UPG_OK &&
+        (t->answer.finished ? t->answer.finish == UPG_FINISH_LENGTH : s->n_tokens == d->context))
+        status = end_at_limit(t, d, err);
+    if (status == UPG_OK && t->answer.finished)
         status = upg_answer_end(&t->answer, UPG_FINISH_LENGTH, err);
     return status;
 }

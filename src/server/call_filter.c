@@ -39,9 +39,8 @@ static upg_status mask(void *context, size_t n_left, uint32_t *allowed, size_t n
 {
     struct call_choice *choice = context;
 
-    (void)n_left;
     if (choice->binding == BOUND)
-        return upg_constraint_mask(choice->constraint, allowed, n_words, err);
+        return upg_constraint_mask_within(choice->constraint, n_left, allowed, n_words, err);
     memset(allowed, 0xff, n_words * sizeof *allowed);
     return UPG_OK;
 }

@@ -17,3 +17,12 @@ def vocabulary(library, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bytes")
     byte_vocabulary.make(folder)
     return constraints.Vocabulary(library, folder, [byte_vocabulary.STOP])
+
+
+@pytest.fixture(scope="session")
+def longer_vocabulary(library, tmp_path_factory):
+    """The 256 bytes and some longer tokens, also such that go beyond a lexeme."""
+    folder = tmp_path_factory.mktemp("longer")
+    byte_vocabulary.make(folder, [b'{"', b'": "', b'", "', b'":', b'"}', b'"]', b"]}", b"}}", b"}]", b'},{"', b"name", b"value",
+                                  b"null", b"true", b"  ", b"00", b"aaaa", b", ", b": ", b'"a": {"', "größe".encode()])
+    return constraints.Vocabulary(library, folder, [byte_vocabulary.STOP])

@@ -35,6 +35,8 @@ class Library:
                 "upg_constraint_new": [pointer, pointer],
                 "upg_constraint_fork": [pointer, pointer],
                 "upg_constraint_mask": [pointer, pointer, size],
+                "upg_constraint_mask_within": [pointer, size, pointer, size],
+                "upg_constraint_n_needed": [pointer, pointer],
                 "upg_constraint_accept": [pointer, c.c_int32],
                 "upg_constraint_accept_text": [pointer, text, size],
                 "upg_constraint_rollback": [pointer, size]}.items():
@@ -120,8 +122,18 @@ class Constraint:
         self.library.call("upg_constraint_mask", self.pointer, self.bits, self.n_words)
         return int.from_bytes(bytes(self.bits), "little")
 
-    def allowed(self):
-        mask, ids = self.mask(), []
+    def mask_within(self, n_left):
+        self.library.call("upg_constraint_mask_within", self.pointer, n_left, self.bits, self.n_words)
+        return int.from_bytes(bytes(self.bits), "little")
+
+    def n_needed(self):
+        """Tokens that are enough to complete the text; None where that is not known."""
+        n = c.c_size_t()
+        self.library.call("upg_constraint_n_needed", self.pointer, c.byref(n))
+        return n.value if n.value < 2**64 - 1 else None
+
+    def allowed(self, n_left=0):
+        mask, ids = self.mask_within(n_left), []
         while mask:
             lowest = mask & -mask
             ids.append(lowest.bit_length() - 1)
