@@ -148,14 +148,17 @@ static void profile(upg_engine *engine, const char *what, size_t n)
     size_t counts[GPU_N_PROGRAMS + 1];
     upg_sequence *sequence;
     upg_error err;
+    double start;
 
     must(upg_sequence_new(&sequence, engine, &err), &err);
     append(sequence, n, engine->model->config.n_vocab);
+    start = now();
     append(sequence, n, engine->model->config.n_vocab);
+    start = now() - start;
     must(gpu_step_times(&engine->gpu->step, ns, counts, &err), &err);
     for (size_t i = 0; i < GPU_N_PROGRAMS + 1; i++)
         sum += ns[i];
-    printf("%s: %.3f ms on the device\n", what, 1e-6 * sum);
+    printf("%s: %.3f ms, %.3f ms on the device\n", what, 1e3 * start, 1e-6 * sum);
     for (size_t i = 0; i < GPU_N_PROGRAMS + 1; i++)
         if (counts[i] > 0)
             printf("  %-16s %4zu x %8.2f us = %7.3f ms\n",
@@ -205,6 +208,8 @@ int main(int argc, char **argv)
     must(gpu_step_measure(&engine->gpu->step, &err), &err);
     profile(engine, "a token", 1);
     profile(engine, "256 tokens", engine->context > 512 ? 256 : 16);
+    if (engine->context > 2 * engine->max_rows)
+        profile(engine, "the most tokens of a step", engine->max_rows);
     upg_engine_free(engine);
     upg_model_free(model);
     return 0;

@@ -34,6 +34,7 @@ struct upg_activation {
 
 struct upg_backend {
     void *state;
+    size_t max_rows; /* of a step: that of the setup, or more if they are done faster together */
 
     /* Memory for activations: n_floats at an address, aligned to 64, that nobody but the backend
      * reads or writes.  NULL: the backend takes any memory. */
@@ -78,7 +79,7 @@ struct upg_backend_setup {
     const struct upg_model *model;
     struct upg_kv_cache *cache;
     size_t context;  /* tokens of the longest sequence */
-    size_t max_rows; /* of a step */
+    size_t max_rows; /* of a step, at least */
 };
 
 /* Backends live in the arena.

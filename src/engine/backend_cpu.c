@@ -371,6 +371,7 @@ upg_status upg_backend_cpu(struct upg_backend *backend, const struct upg_backend
                         "out of memory: the buffers of %zu rows for %zu threads; use fewer threads",
                         setup->max_rows, upg_pool_n_threads(pool));
     *backend = (struct upg_backend){.state = cpu,
+                                    .max_rows = setup->max_rows,
                                     .embed = embed,
                                     .norm = norm,
                                     .linear = upg_cpu_linear,

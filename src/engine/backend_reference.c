@@ -215,6 +215,7 @@ upg_status upg_backend_reference(struct upg_backend *backend, const struct upg_b
         return upg_fail_memory(err, "the reference backend",
                                (n_cols + n_scratch + setup->context) * sizeof(float));
     *backend = (struct upg_backend){.state = r,
+                                    .max_rows = setup->max_rows,
                                     .embed = embed,
                                     .norm = norm,
                                     .linear = linear,

@@ -10,8 +10,7 @@
 #include <string.h>
 
 enum {
-    MIN_CHUNK = 16, /* fewer rows cost hardly less */
-    MAX_CHUNK = 256,
+    MIN_CHUNK = 16,  /* fewer rows cost hardly less */
     FIRST_CHUNK = 64 /* as long as nothing is known */
 };
 #define LONGEST_STALL 0.1 /* seconds: hardly seen in a text that is being written */
@@ -137,7 +136,7 @@ static void plan_prompts(struct upg_scheduler *s, size_t n_rows)
 static size_t chunk_rows(const struct upg_scheduler *s, size_t n_rows)
 {
     const double plain = upg_step_costs_expect(&s->costs, n_rows);
-    size_t n = MAX_CHUNK;
+    size_t n = s->engine->max_rows;
 
     if (s->options.chunk_tokens > 0)
         return s->options.chunk_tokens;
@@ -154,7 +153,7 @@ static void plan(struct upg_scheduler *s, bool with_drafts)
 
     s->n_shares = 0;
     n_rows = plan_answers(s, with_drafts);
-    n_prompt_rows = UPG_MAX_ROWS - n_rows;
+    n_prompt_rows = s->engine->max_rows - n_rows;
     if (n_rows > 0)
         n_prompt_rows = smaller(n_prompt_rows, chunk_rows(s, n_rows));
     plan_prompts(s, n_prompt_rows);

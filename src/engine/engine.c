@@ -100,6 +100,17 @@ static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
     return status;
 }
 
+static upg_status make_rows(upg_engine *e, size_t max_rows, upg_error *err)
+{
+    e->max_rows = max_rows;
+    e->chunk_rows = max_rows;
+    e->rows = upg_arena_alloc(&e->arena, max_rows, sizeof *e->rows);
+    e->wanted = upg_arena_alloc(&e->arena, max_rows, sizeof *e->wanted);
+    if (!e->rows || !e->wanted)
+        return upg_fail_memory(err, "the rows of a step", max_rows * sizeof *e->rows);
+    return UPG_OK;
+}
+
 /* only_plans: an engine that is as large as asked for, and cannot be used. */
 static upg_status make_engine(upg_engine **engine, const upg_model *model,
                               const upg_engine_options *options, bool only_plans, upg_error *err)
@@ -121,19 +132,14 @@ static upg_status make_engine(upg_engine **engine, const upg_model *model,
         return upg_fail_memory(err, "an engine", sizeof *e);
     e->model = model;
     e->context = o.context;
-    e->chunk_rows = UPG_MAX_ROWS;
     e->arena.only_plans = only_plans;
-    e->rows = upg_arena_alloc(&e->arena, UPG_MAX_ROWS, sizeof *e->rows);
-    e->wanted = upg_arena_alloc(&e->arena, UPG_MAX_ROWS, sizeof *e->wanted);
-    if (!e->rows || !e->wanted) {
-        status = upg_fail_memory(err, "the rows of a step", UPG_MAX_ROWS * sizeof *e->rows);
-        goto failed;
-    }
     status = make_cache(e, &o, err);
     if (status == UPG_OK)
         status = make_backend(e, &o, &backend, err);
     if (status == UPG_OK)
-        status = upg_forward_init(&e->forward, model, &backend, UPG_MAX_ROWS, &e->arena, err);
+        status = make_rows(e, backend.max_rows, err);
+    if (status == UPG_OK)
+        status = upg_forward_init(&e->forward, model, &backend, e->max_rows, &e->arena, err);
     if (status == UPG_OK)
         status = upg_engine_reserve_logits(e, 1, err);
     if (status != UPG_OK)

@@ -6,7 +6,8 @@
 #include "engine/forward.h"
 #include "kernels/kernels.h"
 
-enum { UPG_MAX_ROWS = 256 }; /* rows of a step: beyond, matrix products gain nothing more */
+/* Rows of a step that every engine takes: beyond, products on a CPU gain nothing more. */
+enum { UPG_MAX_ROWS = 256 };
 
 struct upg_engine {
     const struct upg_model *model; /* borrowed */
@@ -18,11 +19,12 @@ struct upg_engine {
     struct upg_kv_cache cache;
     struct upg_rope rope[2]; /* short (or only) and long factors */
     struct upg_forward forward;
-    size_t context;       /* most tokens of a sequence */
-    size_t chunk_rows;    /* most rows that a step takes of one prompt, 1 .. UPG_MAX_ROWS */
-    struct upg_row *rows; /* [UPG_MAX_ROWS] of the step that is being put together */
-    uint32_t *wanted;     /* [UPG_MAX_ROWS] */
-    float *logits;        /* [logits_capacity, n_vocab], owned */
+    size_t context;                   /* most tokens of a sequence */
+    size_t max_rows;                  /* of a step: UPG_MAX_ROWS, on a GPU more */
+    size_t chunk_rows;                /* most rows that a step takes of one prompt, 1 .. max_rows */
+    struct upg_row *rows;             /* [max_rows] of the step that is being put together */
+    uint32_t *wanted;                 /* [max_rows] */
+    float *logits;                    /* [logits_capacity, n_vocab], owned */
     size_t logits_capacity, n_logits; /* rows: allocated, valid */
     const upg_sequence *logits_of;    /* the sequence whose logits these are */
 };
@@ -65,7 +67,7 @@ struct upg_share {
 /* Room for n_rows rows of logits; what was there is lost.  UPG_ERR_MEMORY. */
 upg_status upg_engine_reserve_logits(upg_engine *engine, size_t n_rows, upg_error *err);
 
-/* Compute one step for several sequences, at most UPG_MAX_ROWS rows together.
+/* Compute one step for several sequences, at most engine->max_rows rows together.
  *   logits  [sum of n_logits, n_vocab], in the order of the shares
  * After a failure caches hold no more than before. */
 upg_status upg_engine_step(upg_engine *engine, const struct upg_share *shares, size_t n_shares,

@@ -122,7 +122,7 @@ upg_status upg_engine_step(upg_engine *engine, const struct upg_share *shares, s
         const size_t first = s->list.n_tokens;
 
         assert(share->n_logits <= share->n_rows && first + share->n_rows <= s->n_tokens);
-        assert(n_rows + share->n_rows <= UPG_MAX_ROWS);
+        assert(n_rows + share->n_rows <= engine->max_rows);
         status = upg_kv_cache_grow(&engine->cache, &s->list, first + share->n_rows, err);
         if (status != UPG_OK)
             break;

@@ -8,7 +8,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PARTIAL_BYTES = 64 << 20 /* of an attention dispatch */ };
+enum {
+    PARTIAL_BYTES = 64 << 20, /* of an attention dispatch */
+    MOST_ROWS = 2048,         /* of a step: a product of more is not faster */
+    MOST_LISTS = 256          /* sequences of a step */
+};
 
 static const struct upg_config *config_of(const struct upg_gpu *gpu)
 {
@@ -63,24 +67,63 @@ struct gpu_place gpu_place_of(struct upg_gpu *gpu, const float *rows)
 
 /* ---- The step's data ---- */
 
+static bool is_f16(const struct upg_gpu *gpu)
+{
+    return gpu->setup.cache->type == UPG_KV_F16;
+}
+
+/* Whether attention_matrix.comp can do it. */
+static bool has_matrix_attention(const struct upg_gpu *gpu)
+{
+    const struct upg_config *c = config_of(gpu);
+
+    return gpu->device.limits.has_half_matrix && is_f16(gpu) && c->head_dim % 16 == 0 &&
+           c->head_dim <= 128 && c->n_heads / c->n_kv_heads <= GPU_TILE_QUERIES;
+}
+
 /* Rows, and the block lists of their sequences, one a sequence. */
 static void write_rows(struct upg_gpu *gpu, const struct upg_step *step)
 {
     uint8_t *data = gpu->upload.mapped;
     struct gpu_row *rows = (struct gpu_row *)(void *)(data + gpu->layout.rows);
     uint32_t *lists = (uint32_t *)(void *)(data + gpu->layout.lists);
-    uint32_t begin = 0, end = 0;
+    uint32_t begin = 0, end = 0, n_lists = 0;
 
     for (size_t i = 0; i < step->n_rows; i++) {
         const struct upg_kv_list *list = step->rows[i].list;
 
         if (i == 0 || list != step->rows[i - 1].list) {
+            if (n_lists++ == MOST_LISTS) {
+                gpu_step_fail(&gpu->step, UPG_ERR_UNSUPPORTED,
+                              "GPU: a step of more than 256 sequences");
+                return;
+            }
             begin = end;
             memcpy(lists + begin, list->blocks, list->n_blocks * sizeof *lists);
             end += (uint32_t)list->n_blocks;
         }
         rows[i] = (struct gpu_row){(uint32_t)step->rows[i].pos, begin};
     }
+}
+
+/* Rows of the step that attention_matrix.comp takes together. */
+static void write_tiles(struct upg_gpu *gpu, const struct upg_step *step)
+{
+    const struct upg_config *c = config_of(gpu);
+    const uint32_t most = (uint32_t)(GPU_TILE_QUERIES / (c->n_heads / c->n_kv_heads));
+    struct gpu_tile *tiles =
+        (struct gpu_tile *)(void *)((uint8_t *)gpu->upload.mapped + gpu->layout.tiles);
+    struct gpu_tile tile = {0, 0}; /* mapped memory is better not read */
+
+    gpu->n_tiles = 0;
+    for (uint32_t i = 0; i < step->n_rows; i++) {
+        if (i > 0 && (step->rows[i].list != step->rows[i - 1].list || tile.n_rows == most)) {
+            tiles[gpu->n_tiles++] = tile;
+            tile = (struct gpu_tile){i, 0};
+        }
+        tile.n_rows++;
+    }
+    tiles[gpu->n_tiles++] = tile;
 }
 
 static void write_angles(struct upg_gpu *gpu, const struct upg_step *step)
@@ -108,6 +151,8 @@ static void embed(void *state, struct upg_activation x, const struct upg_matrix 
                    {to.range.buffer, to.begin * sizeof(float), n_bytes}}};
 
     write_rows(gpu, step);
+    if (has_matrix_attention(gpu))
+        write_tiles(gpu, step);
     write_angles(gpu, step);
     for (size_t i = 0; i < step->n_rows; i++)
         upg_matrix_rows(embedding, (size_t)step->rows[i].id, 1, embedded + i * x.stride,
@@ -154,11 +199,6 @@ static struct gpu_range lists_range(const struct upg_gpu *gpu)
     return part_of(&gpu->upload, gpu->layout.lists, gpu->layout.lists_bytes);
 }
 
-static bool is_f16(const struct upg_gpu *gpu)
-{
-    return gpu->setup.cache->type == UPG_KV_F16;
-}
-
 static void rotate_and_append(void *state, struct upg_activation qkv, size_t layer,
                               const struct upg_step *step)
 {
@@ -179,42 +219,88 @@ static void rotate_and_append(void *state, struct upg_activation qkv, size_t lay
     gpu_step_add(&gpu->step, &command);
 }
 
+/* Spans of positions that the step's rows reach over. */
+static uint32_t n_spans_of(const struct upg_step *step)
+{
+    size_t last = 0;
+
+    for (size_t i = 0; i < step->n_rows; i++)
+        last = step->rows[i].pos > last ? step->rows[i].pos : last;
+    return (uint32_t)(last / GPU_SPAN + 1);
+}
+
+/* Put the spans of n rows from the first on together, which partial holds. */
+static void combine(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride, uint32_t first,
+                    uint32_t n)
+{
+    const struct upg_config *c = config_of(gpu);
+    const struct gpu_command command = {
+        .program = GPU_PROGRAM_combine,
+        .groups = {(uint32_t)c->n_heads, n, 1},
+        .n_ranges = 3,
+        .ranges = {to.range, rows_range(gpu), gpu_whole(&gpu->scratch.partial)},
+        .constants = {to.begin, stride, (uint32_t)c->n_heads, (uint32_t)c->head_dim, first,
+                      gpu->scratch.n_spans}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+/* A workgroup goes through all spans of a tile where tiles keep the device busy. */
+static void attend_with_matrices(struct upg_gpu *gpu, struct gpu_place to, uint32_t to_stride,
+                                 struct gpu_place at, uint32_t stride, size_t layer,
+                                 const struct upg_step *step)
+{
+    const struct upg_config *c = config_of(gpu);
+    const uint32_t n_rows = (uint32_t)step->n_rows, n_spans = n_spans_of(step);
+    const uint32_t n_kv_heads = (uint32_t)c->n_kv_heads;
+    const uint32_t is_whole = n_rows > gpu->scratch.partial_rows ||
+                              gpu->n_tiles * n_kv_heads >= 2 * gpu->device.limits.n_cores;
+    const struct gpu_command command = {
+        .program = GPU_PROGRAM_attention_matrix,
+        .groups = {is_whole ? 1 : n_spans, n_kv_heads, gpu->n_tiles},
+        .n_ranges = 7,
+        .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer]),
+                   gpu_whole(&gpu->scratch.partial),
+                   part_of(&gpu->upload, gpu->layout.tiles,
+                           gpu->setup.max_rows * sizeof(struct gpu_tile)),
+                   to.range},
+        .constants = {at.begin, stride, (uint32_t)c->n_heads, n_kv_heads, (uint32_t)c->head_dim,
+                      is_whole, gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim)),
+                      to.begin, to_stride}};
+
+    gpu_step_add(&gpu->step, &command);
+    if (!is_whole)
+        combine(gpu, to, to_stride, 0, n_rows);
+}
+
 static void attend(void *state, struct upg_activation out, struct upg_activation qkv, size_t layer,
                    const struct upg_step *step)
 {
     struct upg_gpu *gpu = state;
     const struct upg_config *c = config_of(gpu);
     const struct gpu_place to = gpu_place_of(gpu, out.rows), at = gpu_place_of(gpu, qkv.rows);
-    const struct gpu_range partial = gpu_whole(&gpu->scratch.partial);
     const uint32_t n_rows = (uint32_t)step->n_rows, each = gpu->scratch.partial_rows;
     const size_t group = c->n_heads / c->n_kv_heads;
     const uint32_t n_fours = (uint32_t)(c->n_kv_heads * ((group + 3) / 4)); /* of query heads */
-    uint32_t n_spans = 1;
 
-    for (size_t i = 0; i < step->n_rows; i++)
-        if (step->rows[i].pos / GPU_SPAN + 1 > n_spans)
-            n_spans = (uint32_t)(step->rows[i].pos / GPU_SPAN + 1);
+    if (has_matrix_attention(gpu)) {
+        attend_with_matrices(gpu, to, (uint32_t)out.stride, at, (uint32_t)qkv.stride, layer, step);
+        return;
+    }
     for (uint32_t first = 0; first < n_rows; first += each) {
         const uint32_t n = n_rows - first < each ? n_rows - first : each;
-        const struct gpu_command attention = {
+        const struct gpu_command command = {
             .program = is_f16(gpu) ? GPU_PROGRAM_attention_f16 : GPU_PROGRAM_attention_f32,
-            .groups = {n_spans, n_fours, n},
+            .groups = {n_spans_of(step), n_fours, n},
             .n_ranges = 5,
             .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer]),
-                       partial},
+                       gpu_whole(&gpu->scratch.partial)},
             .constants = {at.begin, (uint32_t)qkv.stride, (uint32_t)c->n_heads,
                           (uint32_t)c->n_kv_heads, (uint32_t)c->head_dim, first,
                           gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim))}};
-        const struct gpu_command combine = {
-            .program = GPU_PROGRAM_combine,
-            .groups = {(uint32_t)c->n_heads, n, 1},
-            .n_ranges = 3,
-            .ranges = {to.range, rows_range(gpu), partial},
-            .constants = {to.begin, (uint32_t)out.stride, (uint32_t)c->n_heads,
-                          (uint32_t)c->head_dim, first, gpu->scratch.n_spans}};
 
-        gpu_step_add(&gpu->step, &attention);
-        gpu_step_add(&gpu->step, &combine);
+        gpu_step_add(&gpu->step, &command);
+        combine(gpu, to, (uint32_t)out.stride, first, n);
     }
 }
 
@@ -384,8 +470,9 @@ static upg_status make_buffers(struct upg_gpu *gpu, upg_error *err)
     uint64_t row_bytes;
     upg_status status;
 
-    l->lists_bytes = n * n_blocks * sizeof(uint32_t);
+    l->lists_bytes = (n < MOST_LISTS ? n : MOST_LISTS) * n_blocks * sizeof(uint32_t);
     l->rows = take(&l->end, n * sizeof(struct gpu_row));
+    l->tiles = take(&l->end, n * sizeof(struct gpu_tile));
     l->pick = take(&l->end, n * sizeof(uint32_t));
     l->angles = take(&l->end, n * c->rotary_dim * sizeof(float));
     l->lists = take(&l->end, l->lists_bytes);
@@ -411,12 +498,29 @@ static upg_status make_buffers(struct upg_gpu *gpu, upg_error *err)
     return status;
 }
 
+/* Rows of a step: the more, the seldomer weights are decoded, in a sixteenth of the memory. */
+static size_t rows_of_a_step(const struct upg_gpu *gpu, size_t least)
+{
+    const struct upg_config *c = config_of(gpu);
+    const struct gpu_limits *l = &gpu->device.limits;
+    const uint64_t widest = 2 * c->d_ff * sizeof(float); /* of a row's buffers */
+    const uint64_t all =
+        2 * widest + (5 * c->d_model + 3 * c->n_heads * c->head_dim) * sizeof(float);
+    size_t n = least;
+
+    while (2 * n <= MOST_ROWS && 2 * n * widest <= l->max_range &&
+           2 * n * all <= l->local_bytes / 16)
+        n *= 2;
+    return n;
+}
+
 upg_status upg_gpu_backend(struct upg_backend *backend, struct upg_gpu *gpu,
                            const struct upg_backend_setup *setup, upg_error *err)
 {
     upg_status status;
 
     gpu->setup = *setup;
+    gpu->setup.max_rows = rows_of_a_step(gpu, setup->max_rows);
     status = make_cache(gpu, err);
     if (status == UPG_OK)
         status = gpu_weights_load(&gpu->weights, &gpu->device, setup->model, err);
@@ -429,6 +533,7 @@ upg_status upg_gpu_backend(struct upg_backend *backend, struct upg_gpu *gpu,
     setup->cache->elsewhere = gpu;
     setup->cache->copy_elsewhere = copy_block;
     *backend = (struct upg_backend){.state = gpu,
+                                    .max_rows = gpu->setup.max_rows,
                                     .new_rows = new_rows,
                                     .embed = embed,
                                     .norm = norm,

@@ -30,6 +30,9 @@ static void read_limits(const struct vulkan *vk, VkPhysicalDevice physical,
     limits->type = properties.properties.deviceType;
     limits->max_range = l->maxStorageBufferRange;
     limits->subgroup_size = v11.subgroupSize;
+    limits->has_clusters =
+        (v11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_CLUSTERED_BIT) != 0 &&
+        (v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
     limits->n_cores = nvidia.shaderSMCount;
     limits->shared_bytes = l->maxComputeSharedMemorySize;
     limits->max_group = l->maxComputeWorkGroupInvocations;
@@ -141,8 +144,21 @@ static upg_status choose_queue(struct gpu_device *gpu, upg_error *err)
     return upg_fail(err, UPG_ERR_UNSUPPORTED, "GPU: %s cannot compute", gpu->limits.name);
 }
 
-/* Whether the device has the matrices of gemm_matrix.comp. */
-static bool has_matrix(const struct gpu_device *gpu)
+/* Whether matrices of this form can be multiplied by a subgroup. */
+static bool has_form(const VkCooperativeMatrixPropertiesKHR *forms, uint32_t n, uint32_t k,
+                     VkComponentTypeKHR from, VkComponentTypeKHR to)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (forms[i].MSize == 16 && forms[i].NSize == 16 && forms[i].KSize == k &&
+            forms[i].AType == from && forms[i].BType == from && forms[i].CType == to &&
+            forms[i].ResultType == to && !forms[i].saturatingAccumulation &&
+            forms[i].scope == VK_SCOPE_SUBGROUP_KHR)
+            return true;
+    return false;
+}
+
+/* Whether the device has the matrices of gemm_matrix.comp and of attention_matrix.comp. */
+static void find_matrices(struct gpu_device *gpu)
 {
     enum { MAX_FORMS = 128 };
     VkCooperativeMatrixPropertiesKHR forms[MAX_FORMS];
@@ -150,26 +166,22 @@ static bool has_matrix(const struct gpu_device *gpu)
     const PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR list =
         (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)gpu->vk.vkGetInstanceProcAddr(
             gpu->vk.instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
-    bool found = false;
+    struct gpu_limits *l = &gpu->limits;
     VkResult result;
 
-    if (!list || gpu->limits.subgroup_size != 32)
-        return false;
+    if (!list || l->subgroup_size != 32 || l->shared_bytes < 48 * 1024)
+        return;
     for (size_t i = 0; i < MAX_FORMS; i++)
         forms[i] = (VkCooperativeMatrixPropertiesKHR){
             .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
     result = list(gpu->physical, &n, forms);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
-        return false;
-    for (uint32_t i = 0; i < n; i++)
-        found =
-            found || (forms[i].MSize == 16 && forms[i].NSize == 16 && forms[i].KSize == 32 &&
-                      forms[i].AType == VK_COMPONENT_TYPE_SINT8_KHR &&
-                      forms[i].BType == VK_COMPONENT_TYPE_SINT8_KHR &&
-                      forms[i].CType == VK_COMPONENT_TYPE_SINT32_KHR &&
-                      forms[i].ResultType == VK_COMPONENT_TYPE_SINT32_KHR &&
-                      !forms[i].saturatingAccumulation && forms[i].scope == VK_SCOPE_SUBGROUP_KHR);
-    return found;
+        return;
+    l->has_matrix =
+        has_form(forms, n, 32, VK_COMPONENT_TYPE_SINT8_KHR, VK_COMPONENT_TYPE_SINT32_KHR);
+    l->has_half_matrix =
+        l->has_matrix && l->has_clusters &&
+        has_form(forms, n, 16, VK_COMPONENT_TYPE_FLOAT16_KHR, VK_COMPONENT_TYPE_FLOAT32_KHR);
 }
 
 static upg_status make_device(struct gpu_device *gpu, upg_error *err)
@@ -204,7 +216,9 @@ static upg_status make_device(struct gpu_device *gpu, upg_error *err)
     }
     if (check_extension(gpu, extensions[2], NULL) == UPG_OK) /* then it must be enabled */
         enabled[n_enabled++] = extensions[2];
-    if (check_extension(gpu, extensions[3], NULL) == UPG_OK && has_matrix(gpu)) {
+    if (check_extension(gpu, extensions[3], NULL) == UPG_OK)
+        find_matrices(gpu);
+    if (gpu->limits.has_matrix) {
         model.pNext = has.pNext;
         has.pNext = &matrix;
     }
@@ -214,10 +228,11 @@ static upg_status make_device(struct gpu_device *gpu, upg_error *err)
         wants.pNext = &dot;
     gpu->limits.has_matrix =
         matrix.cooperativeMatrix && bytes.shaderInt8 && model.vulkanMemoryModel;
+    gpu->limits.has_half_matrix =
+        gpu->limits.has_half_matrix && gpu->limits.has_matrix && bytes.shaderFloat16;
     if (gpu->limits.has_matrix) {
         enabled[n_enabled++] = extensions[3];
         matrix.cooperativeMatrixRobustBufferAccess = VK_FALSE;
-        bytes.shaderFloat16 = VK_FALSE;
         model.pNext = wants.pNext;
         wants.pNext = &matrix;
     }

@@ -18,10 +18,12 @@ struct gpu_limits {
     uint64_t local_bytes; /* the greatest heap of device memory */
     uint64_t max_range;   /* bytes of a storage buffer that a program sees */
     uint32_t subgroup_size, shared_bytes, max_group;
-    uint32_t n_cores;   /* multiprocessors; 16 where the driver does not tell */
-    float timestamp_ns; /* nanoseconds of a tick */
-    bool has_dot;       /* products of four int8 in one instruction */
-    bool has_matrix;    /* int8 matrices of 16 x 32 times 32 x 16, in subgroups of 32 */
+    uint32_t n_cores;     /* multiprocessors; 16 where the driver does not tell */
+    float timestamp_ns;   /* nanoseconds of a tick */
+    bool has_clusters;    /* sums and maxima of 8 neighbouring threads */
+    bool has_dot;         /* products of four int8 in one instruction */
+    bool has_matrix;      /* int8 matrices of 16 x 32 times 32 x 16, in subgroups of 32 */
+    bool has_half_matrix; /* and binary16 ones of 16 x 16, with sums in float32 */
 };
 
 struct gpu_device {

@@ -73,7 +73,9 @@ void upg_gpu_describe(const struct upg_gpu *gpu, char *text, size_t n_text)
              type_name(l->type), 1e-9 * (double)l->local_bytes,
              VK_API_VERSION_MAJOR(l->api_version), VK_API_VERSION_MINOR(l->api_version),
              l->subgroup_size, l->has_dot ? ", int8 products" : "",
-             l->has_matrix ? ", int8 matrices" : "");
+             l->has_half_matrix ? ", int8 and f16 matrices"
+             : l->has_matrix    ? ", int8 matrices"
+                                : "");
 }
 
 static uint64_t linear_bytes(const struct upg_linear *linear)

@@ -15,6 +15,7 @@ enum {
     DECODED_BYTES = 128 << 20, /* a matrix that is decoded for many rows, at most */
     MAX_TILE = 8,              /* rows that a packed program takes at a time */
     LEAST_UNITS = 3, /* of packed.comp, for which a workgroup's tables are worth filling */
+    NORM_ROWS = 64,  /* from here on all workgroups of a row adding its squares costs more, */
     MANY_ROWS = 49,  /* from here on decoding first is faster (H100: 75 ms a step), */
     MATRIX_ROWS = 25 /* and with cooperative matrices */
 };
@@ -69,7 +70,7 @@ static const struct gpu_command *find_source(const struct upg_gpu *gpu, struct g
 
     if (!last)
         return NULL;
-    if (last->program == GPU_PROGRAM_norm && last->groups[0] == n_rows &&
+    if (last->program == GPU_PROGRAM_norm && n_rows < NORM_ROWS && last->groups[0] == n_rows &&
         is_same_place(&last->ranges[1], last->constants[1], x))
         return last;
     if (last->program == GPU_PROGRAM_gate && last->groups[1] == n_rows &&
@@ -251,17 +252,6 @@ static uint64_t decoded_bytes(const struct gpu_matrix *part)
     return (uint64_t)part->padded_rows * part->padded_cols;
 }
 
-/* Whether all parts are packed and fit the buffers of this way. */
-static bool can_decode(const struct upg_gpu *gpu, const struct gpu_linear *linear)
-{
-    bool fits = linear->n_parts > 0;
-
-    for (size_t i = 0; i < linear->n_parts; i++)
-        fits = fits && linear->part[i].type == UPG_TYPE_PACKED &&
-               decoded_bytes(&linear->part[i]) <= gpu->scratch.decoded.n_bytes;
-    return fits;
-}
-
 /* Tokens of a workgroup of the program that multiplies. */
 static uint32_t gemm_tile(const struct upg_gpu *gpu)
 {
@@ -272,6 +262,23 @@ static uint32_t gemm_tile(const struct upg_gpu *gpu)
 static uint64_t gemm_rows(const struct upg_gpu *gpu, uint64_t n_rows)
 {
     return (n_rows + gemm_tile(gpu) - 1) / gemm_tile(gpu) * gemm_tile(gpu);
+}
+
+/* Rows that go this way together, whole tiles; 0 if not all parts are packed and fit its buffers. */
+static uint32_t decoded_rows(const struct upg_gpu *gpu, const struct gpu_linear *linear)
+{
+    const uint64_t n_bytes = gpu->scratch.sums.n_bytes;
+    uint64_t n_rows = linear->n_parts > 0 ? gemm_rows(gpu, gpu->setup.max_rows) : 0;
+
+    for (size_t i = 0; i < linear->n_parts; i++) {
+        const struct gpu_matrix *part = &linear->part[i];
+        const bool fits =
+            part->type == UPG_TYPE_PACKED && decoded_bytes(part) <= gpu->scratch.decoded.n_bytes;
+        const uint64_t n = fits ? n_bytes / sizeof(float) / part->padded_rows : 0;
+
+        n_rows = n < n_rows ? n : n_rows;
+    }
+    return (uint32_t)(n_rows / gemm_tile(gpu) * gemm_tile(gpu));
 }
 
 static void decode_and_multiply(struct upg_gpu *gpu, const struct gpu_matrix *part,
@@ -289,12 +296,12 @@ static void decode_and_multiply(struct upg_gpu *gpu, const struct gpu_matrix *pa
         .constants = {n_groups}};
     const struct gpu_command gemm = {
         .program = gpu->device.limits.has_matrix ? GPU_PROGRAM_gemm_matrix : GPU_PROGRAM_gemm,
-        .groups = {part->padded_rows / UPG_ROW_BLOCK,
-                   (uint32_t)gemm_rows(gpu, n_rows) / gemm_tile(gpu), 1},
+        .groups = {(uint32_t)gemm_rows(gpu, n_rows) / gemm_tile(gpu),
+                   part->padded_rows / UPG_ROW_BLOCK, 1},
         .n_ranges = 5,
         .ranges = {gpu_whole(&gpu->scratch.decoded), gpu_whole(&gpu->scratch.codes),
                    gpu_whole(&gpu->scratch.scales), part->gain, sums},
-        .constants = {n_groups, n_rows, part->n_blocks, part->padded_rows}};
+        .constants = {n_groups / 4, n_rows, part->n_blocks, part->padded_rows}};
 
     gpu_step_add(&gpu->step, &decode);
     gpu_step_add(&gpu->step, &gemm);
@@ -315,9 +322,10 @@ static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part, stru
 }
 
 static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
-                          uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows)
+                          uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows,
+                          const struct gpu_command *source)
 {
-    quantize(gpu, &linear->part[0], x, x_stride, n_rows, find_source(gpu, x, n_rows));
+    quantize(gpu, &linear->part[0], x, x_stride, n_rows, source);
     for (size_t i = 0; i < linear->n_parts; i++) {
         const struct gpu_matrix *part = &linear->part[i];
         const struct gpu_range sums = {gpu->scratch.sums.buffer, 0,
@@ -334,27 +342,29 @@ void gpu_linear_op(void *state, struct upg_activation out, const struct upg_line
 {
     struct upg_gpu *gpu = state;
     const struct gpu_linear *loaded = gpu_find_linear(&gpu->weights, linear);
-    const uint32_t n = (uint32_t)n_rows, pass = pass_rows(gpu, loaded);
     const uint32_t many = gpu->device.limits.has_matrix ? MATRIX_ROWS : MANY_ROWS;
+    const uint32_t n = (uint32_t)n_rows, decoded = n < many ? 0 : decoded_rows(gpu, loaded);
+    const uint32_t pass = decoded ? decoded : pass_rows(gpu, loaded);
+    const uint32_t x_stride = (uint32_t)x.stride, y_stride = (uint32_t)out.stride;
     struct gpu_place from = gpu_place_of(gpu, x.rows), to = gpu_place_of(gpu, out.rows);
-
     bool is_packed = true; /* altogether */
 
-    if (n >= many && can_decode(gpu, loaded)) {
-        decoded_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride, n);
-        return;
-    }
     for (size_t i = 0; i < loaded->n_parts; i++)
         is_packed = is_packed && loaded->part[i].type == UPG_TYPE_PACKED;
-    plain_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride, n);
+    plain_parts(gpu, loaded, from, x_stride, to, y_stride, n);
     if (row_sums_bytes(loaded) == 0)
         return;
     for (uint32_t first = 0; first < n; first += pass) {
-        packed_parts(gpu, loaded, from, (uint32_t)x.stride, to, (uint32_t)out.stride,
-                     n - first < pass ? n - first : pass,
-                     is_packed && n <= pass ? find_source(gpu, from, n) : NULL);
-        from.begin += pass * (uint32_t)x.stride;
-        to.begin += pass * (uint32_t)out.stride;
+        const uint32_t here = n - first < pass ? n - first : pass;
+        const struct gpu_command *source =
+            is_packed && here == n ? find_source(gpu, from, n) : NULL;
+
+        if (decoded)
+            decoded_parts(gpu, loaded, from, x_stride, to, y_stride, here, source);
+        else
+            packed_parts(gpu, loaded, from, x_stride, to, y_stride, here, source);
+        from.begin += pass * x_stride;
+        to.begin += pass * y_stride;
     }
 }
 
@@ -376,10 +386,9 @@ static void add_needs(struct needs *needs, const struct gpu_linear *linear, uint
     for (size_t i = 0; i < linear->n_parts; i++) {
         const struct gpu_matrix *part = &linear->part[i];
 
-        if (decoded_bytes(part) <= DECODED_BYTES) {
+        needs->rows = greater(needs->rows, part->padded_rows);
+        if (decoded_bytes(part) <= DECODED_BYTES)
             needs->decoded = greater(needs->decoded, decoded_bytes(part));
-            needs->rows = greater(needs->rows, part->padded_rows);
-        }
         needs->codes = greater(needs->codes, part->padded_cols);
         needs->n_blocks = greater(needs->n_blocks, part->n_blocks);
         counters += n_counters_of(part, max_rows);
@@ -407,19 +416,24 @@ static upg_status make_counters(struct upg_gpu *gpu, uint64_t n_bytes, upg_error
 
 upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
 {
+    const size_t n_layers = gpu->setup.model->config.n_layers;
     const uint64_t max_rows = gpu->setup.max_rows;
     const uint64_t alignment = UPG_MAX_PARTS * GPU_ALIGN;
     struct needs needs = {0};
-    uint64_t sums;
+    uint64_t sums, rows;
     upg_status status;
 
-    for (size_t i = 0; i <= gpu->setup.model->config.n_layers; i++)
+    for (size_t i = 0; i < n_layers; i++)
         for (size_t j = 0; j < GPU_N_MAPS; j++)
             add_needs(&needs, &gpu->weights.layers[i].maps[j], (uint32_t)max_rows);
+    rows = needs.rows; /* products of decoded matrices: the head's are passes over few rows */
+    add_needs(&needs, &gpu->weights.layers[n_layers].maps[0], (uint32_t)max_rows);
     sums = needs.row_sums * max_rows + alignment;
     if (sums > SUMS_BYTES)
         sums = greater(needs.row_sums + alignment, SUMS_BYTES);
-    sums = greater(sums, gemm_rows(gpu, max_rows) * needs.rows * sizeof(float));
+    sums = greater(sums, gemm_rows(gpu, max_rows) * rows * sizeof(float));
+    if (sums > gpu->device.limits.max_range)
+        sums = gpu->device.limits.max_range;
     status = gpu_buffer_new(&gpu->device, &gpu->scratch.codes, max_rows * needs.codes, GPU_LOCAL,
                             "quantized rows", err);
     if (status == UPG_OK)

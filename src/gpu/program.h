@@ -8,7 +8,8 @@
  * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
 /* clang-format off */
 #define GPU_PROGRAMS(X)                                                                            \
-    X(add) X(attention_f16) X(attention_f32) X(combine) X(finish) X(gate) X(gemm_matrix) X(norm)   \
+    X(add) X(attention_f16) X(attention_f32) X(attention_matrix) X(combine) X(finish) X(gate)      \
+    X(gemm_matrix) X(norm)                                                                         \
     X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)                                            \
     X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
 #define GPU_DECODE_PROGRAMS(X) X(decode_k2) X(decode_k3) X(decode_k4)
@@ -28,10 +29,11 @@ enum gpu_program {
 };
 
 enum {
-    GPU_PACKED_TILES = 4,  /* t = 1, 2, 4, 8 */
-    GPU_DECODE_RUN = 16,   /* RUN of decode.comp */
-    GPU_GEMM_TOKENS = 32,  /* TILE of gemm.comp */
-    GPU_MATRIX_TOKENS = 64 /* TILE of gemm_matrix.comp */
+    GPU_PACKED_TILES = 4,    /* t = 1, 2, 4, 8 */
+    GPU_DECODE_RUN = 16,     /* RUN of decode.comp */
+    GPU_GEMM_TOKENS = 32,    /* TILE of gemm.comp */
+    GPU_MATRIX_TOKENS = 128, /* TILE of gemm_matrix.comp */
+    GPU_TILE_QUERIES = 32    /* QUERIES of attention_matrix.comp */
 };
 
 static inline enum gpu_program gpu_decode_program(int k)

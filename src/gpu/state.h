@@ -18,13 +18,18 @@ struct gpu_activation {
 
 /* Where the step's own data lies in `upload`, in bytes. */
 struct gpu_step_layout {
-    uint64_t rows, pick, angles, lists, embedded, end;
+    uint64_t rows, tiles, pick, angles, lists, embedded, end;
     uint64_t lists_bytes;
 };
 
 /* A row of the step as programs see it (cache.glsl). */
 struct gpu_row {
     uint32_t pos, list;
+};
+
+/* Rows of the step for attention_matrix.comp: they follow each other in one sequence. */
+struct gpu_tile {
+    uint32_t first_row, n_rows;
 };
 
 /* Buffers of linear maps: quantized rows, integer sums of pass_rows rows, and how many units of
@@ -48,6 +53,7 @@ struct upg_gpu {
     uint64_t cache_block_bytes;
     struct gpu_buffer upload;
     struct gpu_step_layout layout;
+    uint32_t n_tiles;      /* of this step */
     float *decode_scratch; /* for rows of a packed embedding */
     struct gpu_scratch scratch;
     struct gpu_buffer logits, readback;

@@ -14,6 +14,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "cache.glsl"
+#include "spans.glsl"
 layout(local_size_x = 128) in;
 
 layout(push_constant) uniform Constants
@@ -32,7 +33,6 @@ layout(binding = 3) readonly buffer Cache { uint cache[]; };
 layout(binding = 4) buffer Partial { float partial[]; };
 
 const uint SPAN = 256, CHUNK = 128;
-#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
 
 shared vec4 q[256];
 shared vec4 scores[CHUNK];

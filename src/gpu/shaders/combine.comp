@@ -5,6 +5,7 @@
 #extension GL_GOOGLE_include_directive : require
 #define F16
 #include "cache.glsl"
+#include "spans.glsl"
 layout(local_size_x = 128) in;
 
 layout(push_constant) uniform Constants
@@ -24,24 +25,18 @@ const uint SPAN = 256;
 void main()
 {
     const uint head = gl_WorkGroupID.x, row = first_row + gl_WorkGroupID.y;
-    const uint n = rows[row].pos / SPAN + 1;
-    const uint from = (gl_WorkGroupID.y * n_heads + head) * n_spans * (head_dim + 2);
-    float greatest = partial[from], sum = 0;
+    const uint n = rows[row].pos / SPAN + 1, each = head_dim + 2;
+    const uint from = (gl_WorkGroupID.y * n_heads + head) * n_spans * each;
 
-    for (uint s = 1; s < n; s++)
-        greatest = max(greatest, partial[from + s * (head_dim + 2)]);
-    for (uint s = 0; s < n; s++) {
-        const uint at = from + s * (head_dim + 2);
-
-        sum += partial[at + 1] * exp(partial[at] - greatest);
-    }
     for (uint j = gl_LocalInvocationIndex; j < head_dim; j += 128) {
-        float value = 0;
+        float greatest = MINUS_INFINITY, sum = 0, value = 0;
 
-        for (uint s = 0; s < n; s++) {
-            const uint at = from + s * (head_dim + 2);
+        for (uint at = from; at < from + n * each; at += each) {
+            float old, new;
 
-            value += partial[at + 2 + j] * exp(partial[at] - greatest);
+            merge(greatest, partial[at], old, new);
+            sum = fma(partial[at + 1], new, sum * old);
+            value = fma(partial[at + 2 + j], new, value * old);
         }
         heads[out_begin + row * out_stride + head * head_dim + j] = value / sum;
     }

@@ -10,15 +10,17 @@
  *   GATE       as gate.comp
  *   COMBINE    as combine.comp
  *
- * Workgroups: (scale block, token).  Words hold columns 0, 2, 1, 3 of a group of 4. */
+ * Workgroups: (scale block, token), a thread with four neighbouring columns.  Words hold columns 0,
+ * 2, 1, 3 of a group of 4. */
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #ifdef COMBINE
 #define F16
 #include "cache.glsl"
+#include "spans.glsl"
 #endif
-layout(local_size_x = 256) in;
+layout(local_size_x = 64) in;
 
 layout(push_constant) uniform Constants
 {
@@ -47,25 +49,32 @@ shared int sum_of_codes;
 
 const float LEAST = 7.888609052210118e-31; /* 2^-100: smaller blocks count as 0 */
 
-#if defined(NORM)
-const uint AHEAD = 20;
+const uint BLOCK_COLS = 256, THREADS = 64;
 
+#if defined(NORM)
+const uint AHEAD = 10;
+
+/* In the order of norm.comp: 256 sums, added in a tree. */
 float factor_of(uint from)
 {
     const uint i = gl_LocalInvocationIndex;
-    float sum = 0;
+    vec4 sum = vec4(0);
 
     for (uint first = i; first < n_cols; first += 256 * AHEAD) {
-        float ahead[AHEAD]; /* loads side by side */
+        vec4 ahead[AHEAD]; /* loads side by side */
 
         [[unroll]] for (uint j = 0; j < AHEAD; j++)
-            ahead[j] = first + 256 * j < n_cols ? x[from + first + 256 * j] : 0;
+            [[unroll]] for (uint e = 0; e < 4; e++) {
+                const uint at = first + 256 * j + THREADS * e;
+
+                ahead[j][e] = at < n_cols ? x[from + at] : 0;
+            }
         [[unroll]] for (uint j = 0; j < AHEAD; j++)
             sum = fma(ahead[j], ahead[j], sum);
     }
-    values[i] = sum;
+    values[i] = (sum.x + sum.z) + (sum.y + sum.w);
     barrier();
-    for (uint d = 128; d > 0; d /= 2) {
+    for (uint d = 32; d > 0; d /= 2) {
         if (i < d)
             values[i] += values[i + d];
         barrier();
@@ -77,102 +86,128 @@ float factor_of(uint from)
 #elif defined(COMBINE)
 const uint SPAN = 256; /* positions; as in attention.comp */
 
-float combined(uint token, uint col)
+/* Attended columns first_col .. first_col + 3. */
+vec4 combined(uint token, uint first_col)
 {
     const uint n = rows[token].pos / SPAN + 1, each = head_dim + 2;
-    const uint from = (token * option + col / head_dim) * n_spans * each;
-    float greatest = x[from], sum = 0, value = 0;
+    vec4 greatest = vec4(MINUS_INFINITY), sum = vec4(0), value = vec4(0);
 
-    for (uint s = 1; s < n; s++)
-        greatest = max(greatest, x[from + s * each]);
-    for (uint s = 0; s < n; s++) {
-        const float share = exp(x[from + s * each] - greatest);
+    for (uint s = 0; s < n; s++)
+        [[unroll]] for (uint e = 0; e < 4; e++) {
+            const uint col = min(first_col + e, n_cols - 1);
+            const uint at = ((token * option + col / head_dim) * n_spans + s) * each;
+            float most = greatest[e], old, new;
 
-        sum += x[from + s * each + 1] * share;
-        value += x[from + s * each + 2 + col % head_dim] * share;
-    }
+            merge(most, x[at], old, new);
+            greatest[e] = most;
+            sum[e] = fma(x[at + 1], new, sum[e] * old);
+            value[e] = fma(x[at + 2 + col % head_dim], new, value[e] * old);
+        }
     return value / sum;
 }
 #endif
 
-/* Hadamard blocks of 256, or of 128 and 64, in values[]: 64 threads with four values each, so that
- * two distances are one round.  All threads enter. */
-void transform(uint i, uint n)
+/* x of four columns; 0 from n_cols on. */
+vec4 columns(uint token, uint first_col)
 {
-    [[unroll]] for (uint d = 1; d < 256; d *= 4) {
-        const uint first = i % d + i / d * 4 * d;
-
-        if (i < 64) {
-            float a = values[first], b = values[first + d];
-            float c = values[first + 2 * d], e = values[first + 3 * d];
-            const bool with_b = d < 64 || n >= 128, with_e = d < 64 || n == 256;
-            const vec2 low = with_b ? vec2(a + b, a - b) : vec2(a, b);
-            const vec2 high = with_e ? vec2(c + e, c - e) : vec2(c, e);
-
-            values[first] = with_e ? low.x + high.x : low.x;
-            values[first + d] = with_e ? low.y + high.y : low.y;
-            values[first + 2 * d] = with_e ? low.x - high.x : high.x;
-            values[first + 3 * d] = with_e ? low.y - high.y : high.y;
-        }
-        if (d < 64)
-            barrier();
-    }
-}
-
-uint code_of(uint col) { return floatBitsToUint(values[col]); }
-
-void main()
-{
-    const uint i = gl_LocalInvocationIndex, col = gl_WorkGroupID.x * 256 + i;
-    const uint token = gl_WorkGroupID.y, n_blocks = gl_NumWorkGroups.x;
-    const uint n = min(padded_cols - gl_WorkGroupID.x * 256, 256u); /* 64, 128, 192 or 256 */
-    const uint size = n == 256 ? 256 : n >= 128 && i < 128 ? 128 : 64; /* of the Hadamard block */
-    float value = 0;
+    vec4 value = vec4(0);
 
 #if defined(NORM)
     const uint from = x_begin + (option != 0 ? pick[token] : token) * x_stride;
     const float factor = factor_of(from);
-#endif
-    if (col < n_cols) {
-#if defined(NORM)
-        value = weight[col] * (x[from + col] * factor);
-#elif defined(GATE)
-        const float g = x[x_begin + token * x_stride + col], e = exp(-abs(g));
-
-        value = x[x_begin + token * x_stride + col + option] * (g * ((g < 0 ? e : 1) / (1 + e)));
 #elif defined(COMBINE)
-        value = combined(token, col);
+    const vec4 heads = combined(token, first_col);
 #else
-        value = x[x_begin + token * x_stride + col];
+    const uint from = x_begin + token * x_stride;
 #endif
-        if ((signs[col / 32] >> col % 32 & 1) != 0)
-            value = -value;
+    [[unroll]] for (uint e = 0; e < 4; e++) {
+        const uint col = first_col + e;
+
+        if (col < n_cols) {
+#if defined(NORM)
+            value[e] = weight[col] * (x[from + col] * factor);
+#elif defined(GATE)
+            const float g = x[from + col], decay = exp(-abs(g));
+
+            value[e] = x[from + col + option] * (g * ((g < 0 ? decay : 1) / (1 + decay)));
+#elif defined(COMBINE)
+            value[e] = heads[e];
+#else
+            value[e] = x[from + col];
+#endif
+            if ((signs[col / 32] >> col % 32 & 1) != 0)
+                value[e] = -value[e];
+        }
     }
-    values[i] = value;
+    return value;
+}
+
+/* Sums and differences of four values at distances d and 2 d. */
+vec4 butterfly(vec4 v, bool with_first, bool with_second)
+{
+    const vec2 low = with_first ? vec2(v.x + v.y, v.x - v.y) : v.xy;
+    const vec2 high = with_first ? vec2(v.z + v.w, v.z - v.w) : v.zw;
+
+    return with_second ? vec4(low + high, low - high) : vec4(low, high);
+}
+
+/* Hadamard blocks of 256, or of 128 and 64, of n columns; v is columns 4 i to 4 i + 3, the result
+ * columns i + 64 e. */
+vec4 transform(uint i, uint n, vec4 v)
+{
+    v = butterfly(v, true, true);
+    [[unroll]] for (uint e = 0; e < 4; e++)
+        values[4 * i + e] = v[e];
+    [[unroll]] for (uint d = 4; d < BLOCK_COLS; d *= 4) {
+        const uint first = i % d + i / d * 4 * d;
+
+        barrier();
+        v = vec4(values[first], values[first + d], values[first + 2 * d], values[first + 3 * d]);
+        v = butterfly(v, d < 64 || n >= 128, d < 64 || n == 256);
+        if (d < 64)
+            [[unroll]] for (uint e = 0; e < 4; e++)
+                values[first + e * d] = v[e];
+    }
+    return v;
+}
+
+uint code_of(uint col) { return floatBitsToUint(values[col]) & 255; }
+
+void main()
+{
+    const uint i = gl_LocalInvocationIndex, first_col = gl_WorkGroupID.x * BLOCK_COLS;
+    const uint token = gl_WorkGroupID.y, n_blocks = gl_NumWorkGroups.x;
+    const uint n = min(padded_cols - first_col, BLOCK_COLS); /* 64, 128, 192 or 256 */
+    vec4 value = columns(token, first_col + 4 * i);
+
     if (i == 0) {
         most = 0;
         sum_of_codes = 0;
     }
-    barrier();
-    transform(i, n);
-    barrier();
-
-    value = values[i] * (size == 256 ? 0.0625 : size == 128 ? 0.088388346 : 0.125);
-    if (i < n)
-        atomicMax(most, floatBitsToUint(abs(value)));
+    value = transform(i, n, value);
+    [[unroll]] for (uint e = 0; e < 4; e++) /* blocks: 256; or 128 first, and 64 */
+        value[e] *= n == 256 ? 0.0625 : n >= 128 && e < 2 ? 0.088388346 : 0.125;
+    [[unroll]] for (uint e = 0; e < 4; e++)
+        if (THREADS * e < n)
+            atomicMax(most, floatBitsToUint(abs(value[e])));
     barrier();
     const float largest = uintBitsToFloat(most);
     const bool is_finite = most < 0x7f800000;
     const bool is_usable = is_finite && largest >= LEAST;
-    const int code = is_usable && i < n ? int(roundEven(value * (127 / largest))) : 0;
+    const ivec4 codes_of = is_usable ? ivec4(roundEven(value * (127 / largest))) : ivec4(0);
+    int sum = 0;
 
-    values[i] = intBitsToFloat(code);
-    atomicAdd(sum_of_codes, code);
+    [[unroll]] for (uint e = 0; e < 4; e++)
+        if (THREADS * e < n) {
+            values[i + THREADS * e] = intBitsToFloat(codes_of[e]);
+            sum += codes_of[e];
+        }
+    atomicAdd(sum_of_codes, sum);
     barrier();
     if (i < n / 4)
-        codes[token * (padded_cols / 4) + gl_WorkGroupID.x * 64 + i] =
-            (code_of(4 * i) & 255) | (code_of(4 * i + 2) & 255) << 8 |
-            (code_of(4 * i + 1) & 255) << 16 | code_of(4 * i + 3) << 24;
+        codes[token * (padded_cols / 4) + first_col / 4 + i] =
+            code_of(4 * i) | code_of(4 * i + 2) << 8 | code_of(4 * i + 1) << 16 |
+            code_of(4 * i + 3) << 24;
     if (i == 0) {
         const uint block = token * n_blocks + gl_WorkGroupID.x;
 
