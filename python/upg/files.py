@@ -55,13 +55,13 @@ def evaluate(model: Model, text: str, *, ref: Model | None = None, ctx: int = 0,
     `stride`, `nll` (nats a token), `ppl`, `ppl_stderr`; with ref also `ref_nll`, `ref_ppl`, `kld_mean`, `kld_median`,
     `kld_p99` (nats), `top1_agreement` and `retention` (parts of 1).
     """
-    ctx = _convert.count("ctx", ctx) or min(512, model.info.context)
-    engines = []
-    for each in (model, ref):
-        if each is None:
-            continue
+    models = [model] if ref is None else [model, ref]
+    for each in models:
         if not isinstance(each, Model):
             raise TypeError(f"evaluate() takes models, not {type(each).__name__}")
+    ctx = _convert.count("ctx", ctx) or min(512, model.info.context)
+    engines = []
+    for each in models:
         options = EngineOptions(each._options.threads, ctx, 0, _convert.choice("kv", kv, KV_TYPES),
                                 each._options.compute, each._options.device)
         engines.append(_native.Engine(*native_options(each._open(), options)))
