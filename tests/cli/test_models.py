@@ -65,6 +65,7 @@ def test_failed_logits_leave_the_old_file(upg, tmp_path):
     assert "cannot create" in upg("logits", tmp_path / "none" / "out.npy", "-p", "x", status=1).err
 
 
+@pytest.mark.plain_build
 def test_too_little_memory_is_status_4(upg, tmp_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (110 << 20, 110 << 20))

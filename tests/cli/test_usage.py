@@ -2,7 +2,7 @@
 import re
 
 import pytest
-from setting import ROOT
+from setting import PATIENCE, ROOT
 
 # What the interface fixes, as far as it is there: an option that disappears is a broken script somewhere.
 OPTIONS = {
@@ -72,7 +72,6 @@ def test_help_explains_every_option(upg, command):
     (["run", "--temperature", "nan", "-p", "x"], "not a number"),
     (["run", "--temperature", "1x", "-p", "x"], "not a number"),
     (["run", "--kv", "f15", "-p", "x"], "none of: f16"),
-    (["run", "--device", "tpu", "-p", "x"], "neither cpu, auto, gpu nor gpu:N"),
     (["run", "--logit-bias", "5", "-p", "x"], "a bias like"),
     (["run", "--logit-bias", "5=x", "-p", "x"], "a bias like"),
     (["run", "--logit-bias", "99999999=1", "-p", "x"], ""),
@@ -118,6 +117,13 @@ def test_wrong_usage_is_status_2_with_a_hint(upg, tmp_path, args, hint):
     assert result.out == ""
     assert result.err.startswith("upg: error: ") and hint in result.err
     assert re.search(r"^Try 'upg ([a-z]+ )?--help'\.$", result.err, re.M)
+
+
+def test_a_device_that_does_not_exist_is_named(start):
+    process = start("run", "--device", "tpu", "-p", "x")
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode in (2, 3)  # 3: built without GPUs
+    assert re.search(rb"device: ('tpu' is neither cpu, auto, gpu nor gpu:N|tpu was asked for)", err)
 
 
 def test_options_stand_anywhere_in_every_form(upg):
