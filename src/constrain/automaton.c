@@ -287,6 +287,20 @@ void upg_automaton_free(struct upg_automaton *a)
     free(a);
 }
 
+static upg_status copy_lengths(struct upg_states *states, const struct upg_grammar *g,
+                               upg_error *err)
+{
+    const size_t n = g->n_lengths;
+
+    states->lengths = malloc(n * sizeof *states->lengths + 1);
+    if (!states->lengths)
+        return upg_fail_memory(err, "an automaton", n * sizeof *states->lengths);
+    if (n > 0)
+        memcpy(states->lengths, g->lengths, n * sizeof *states->lengths);
+    states->n_lengths = states->length_capacity = n;
+    return UPG_OK;
+}
+
 upg_status upg_automaton_new(struct upg_automaton **automaton, struct upg_grammar *g,
                              upg_error *err)
 {
@@ -307,6 +321,8 @@ upg_status upg_automaton_new(struct upg_automaton **automaton, struct upg_gramma
         status = upg_fail_memory(err, "an automaton", n_depths * sizeof *a->walk_states);
     else
         status = upg_exprs_copy(&a->states.exprs, &g->exprs, err);
+    if (status == UPG_OK)
+        status = copy_lengths(&a->states, g, err);
     if (status == UPG_OK)
         status = upg_units_copy(&a->units, &g->units, err);
     if (status == UPG_OK) {

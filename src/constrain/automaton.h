@@ -102,6 +102,7 @@ struct upg_automaton {
 
     /* mask.c: the mask in the making. */
     size_t limit;    /* tokens that may still follow behind the next one */
+    size_t enough;   /* bytes that are taken for what is not known */
     size_t n_judged; /* plans that were counted for it */
     bool is_limited; /* a token was left out, or may have been */
 
@@ -145,8 +146,8 @@ upg_cell upg_cell_of_value(struct upg_automaton *a, struct upg_unit_node unit, u
 upg_cell upg_cell_of_item(struct upg_automaton *a, struct upg_unit_node unit, upg_unit item,
                           uint32_t n_found, upg_cell next);
 
-/* Lengths that may be searched, for one mask: a few 100 us. */
-enum { UPG_MAX_SEARCHES = 64 };
+/* Work for finding lengths for one mask: about a millisecond. */
+enum { UPG_MASK_SEARCH_WORK = 20000 };
 
 /* distance.c: bytes to the end of a unit, a cell's stack, the nearest cell of a place. 
  * UPG_FAR: not known. */

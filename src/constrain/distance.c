@@ -14,8 +14,8 @@
 
 enum { MAX_PASSES = 200 };
 
-/* Searches in expressions while a grammar is measured: some tens of milliseconds. */
-enum { MAX_GRAMMAR_SEARCHES = 200 };
+/* Work for finding lengths while a grammar is measured: 70 ms. */
+enum { SEARCH_WORK = 1000000 };
 
 /* Members that are not required by name, but by their number; if more are missing, the distance is
  * not known. */
@@ -287,7 +287,7 @@ static void measure_units(const struct ruler *r, uint32_t *distances, upg_unit *
 
 upg_status upg_grammar_measure(struct upg_grammar *g, upg_error *err)
 {
-    struct upg_states states = {.exprs = g->exprs, .n_searches_left = MAX_GRAMMAR_SEARCHES};
+    struct upg_states states = {.exprs = g->exprs, .search_work_left = SEARCH_WORK};
     upg_status status;
 
     g->distances = malloc(g->units.n * sizeof *g->distances);
@@ -301,7 +301,10 @@ upg_status upg_grammar_measure(struct upg_grammar *g, upg_error *err)
     measure_units(&(struct ruler){g, &states, g->distances}, g->distances, g->nearest);
     status = upg_exprs_check(&states.exprs, "the grammar", err);
     g->exprs = states.exprs; /* the searches made new ones */
+    g->lengths = states.lengths;
+    g->n_lengths = states.n_lengths;
     states.exprs = (struct upg_exprs){0};
+    states.lengths = NULL;
     upg_states_clear(&states);
     return status;
 }

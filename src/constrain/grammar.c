@@ -90,6 +90,7 @@ void upg_grammar_free(upg_grammar *g)
     free(g->productive);
     free(g->distances);
     free(g->nearest);
+    free(g->lengths);
     upg_exprs_clear(&g->exprs);
     upg_units_clear(&g->units);
     upg_vocabulary_free(g->vocabulary);

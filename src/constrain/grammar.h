@@ -5,6 +5,7 @@
 #ifndef UPG_CONSTRAIN_GRAMMAR_H
 #define UPG_CONSTRAIN_GRAMMAR_H
 
+#include "constrain/states.h"
 #include "constrain/units.h"
 #include "constrain/vocabulary.h"
 
@@ -71,9 +72,11 @@ struct upg_grammar {
     struct upg_array *arrays;
     size_t n_rules, n_objects, n_arrays;
     size_t rule_capacity, object_capacity, array_capacity;
-    uint8_t *productive; /* [units.n] the unit has a text */
-    uint32_t *distances; /* [units.n] bytes of its shortest text; UPG_FAR: not known */
-    upg_unit *nearest;   /* [units.n] of a choice: the unit with the shortest text */
+    uint8_t *productive;             /* [units.n] the unit has a text */
+    uint32_t *distances;             /* [units.n] bytes of its shortest text; UPG_FAR: not known */
+    struct upg_expr_length *lengths; /* [n_lengths] of expressions, as far as they are known */
+    size_t n_lengths;
+    upg_unit *nearest; /* [units.n] of a choice: the unit with the shortest text */
     struct upg_json_marks marks;
     upg_unit root;
     size_t max_bytes;

@@ -10,8 +10,8 @@
 
 enum { NOT_KNOWN = UINT32_MAX, IN_SEARCH = UINT32_MAX - 1 };
 
-/* A search ends without a result after about a millisecond. */
-enum { MAX_MET = 1024, MAX_SEARCH_WORK = 20000 };
+/* A search ends without a result after this; work as in struct upg_exprs, 300 000 are 20 ms. */
+enum { MAX_MET = 4096, MAX_SEARCH_WORK = 300000 };
 
 /* What an intersection may need beyond the sum of its parts; a guess, see upg_expr_farthest(). */
 enum { SLACK = 16 };
@@ -180,7 +180,9 @@ static size_t best_met(const struct search *search)
 /* Search until something of a known length is the most promising: its number. */
 static size_t search_end(struct upg_states *s, struct search *search, upg_expr e)
 {
-    const size_t work_left = s->exprs.work_left;
+    const size_t start = s->exprs.work_left;
+    const size_t work =
+        s->search_work_left < MAX_SEARCH_WORK ? s->search_work_left : MAX_SEARCH_WORK;
     size_t at;
 
     meet(s, search, e, 0, 0);
@@ -189,7 +191,8 @@ static size_t search_end(struct upg_states *s, struct search *search, upg_expr e
         const struct met met = search->met[at];
         size_t n_labels;
 
-        if (s->exprs.failed != UPG_OK || work_left - s->exprs.work_left > MAX_SEARCH_WORK)
+        if (s->exprs.failed != UPG_OK || start - s->exprs.work_left > work ||
+            s->exprs.work_left < UPG_EXPR_MAX_WORK / 4)
             return SIZE_MAX;
         if (upg_expr_is_nullable(&s->exprs, met.expr))
             s->lengths[met.expr].least = 0;
@@ -207,12 +210,12 @@ static size_t search_end(struct upg_states *s, struct search *search, upg_expr e
 static uint32_t search_length(struct upg_states *s, upg_expr e)
 {
     struct search *search;
+    const size_t start = s->exprs.work_left;
     uint32_t length = UPG_FAR;
-    size_t end;
+    size_t end, work;
 
-    if (s->n_searches_left == 0)
+    if (s->search_work_left == 0)
         return UPG_FAR;
-    s->n_searches_left--;
     search = malloc(sizeof *search);
     if (!search) {
         s->exprs.failed = UPG_ERR_MEMORY;
@@ -220,6 +223,8 @@ static uint32_t search_length(struct upg_states *s, upg_expr e)
     }
     search->n = 0;
     end = search_end(s, search, e);
+    work = start - s->exprs.work_left + 1;
+    s->search_work_left -= work < s->search_work_left ? work : s->search_work_left;
     for (size_t i = 0; i < search->n; i++)
         if (s->lengths[search->met[i].expr].least == IN_SEARCH)
             s->lengths[search->met[i].expr].least = NOT_KNOWN;
@@ -229,9 +234,9 @@ static uint32_t search_length(struct upg_states *s, upg_expr e)
             end = search->met[end].from;
             s->lengths[search->met[end].expr].least = length + 1;
         }
-    }
+    } else if (s->search_work_left > 0)
+        s->lengths[e].least = UPG_FAR; /* there is none, or none that can be found */
     free(search);
-    s->lengths[e].least = length;
     return length;
 }
 

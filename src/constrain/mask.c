@@ -19,11 +19,12 @@
 /* Plans that may be counted for one mask: a few 100 us. */
 enum { MAX_JUDGED = 256 };
 
-/* A text whose length is not known is begun if there are this many tokens for it. */
-enum { ENOUGH = 256 };
+/* Where a distance is not known: what is enough beyond the distance of the cell as it is; and if that is
+ * not known either. */
+enum { ENOUGH_MORE = 32, ENOUGH = 256 };
 
 /* Names that are used make others longer by no more than this, unless their class is odd. */
-enum { NAME_SLACK = 12 };
+enum { NAME_SLACK = 4 };
 
 static inline bool has_bit(const uint32_t *bits, uint32_t id)
 {
@@ -42,7 +43,7 @@ static void add_set(const struct upg_automaton *a, const struct upg_token_set *s
 
 static bool bytes_fit(const struct upg_automaton *a, uint32_t n_bytes)
 {
-    return a->limit >= (n_bytes < UPG_FAR ? n_bytes : ENOUGH);
+    return a->limit >= (n_bytes < UPG_FAR ? n_bytes : a->enough);
 }
 
 /* Can what the cell stands for be completed within the limit? */
@@ -72,19 +73,20 @@ static bool place_fits(struct upg_automaton *a, upg_place place)
     return false;
 }
 
-/* Tokens of a head behind which the text can be completed within the limit. */
-static void add_head(struct upg_automaton *a, upg_state state, upg_cell next,
-                     const struct upg_head *head, uint32_t *bits)
+/* Can the text be completed within the limit whatever comes in the lexeme, with `next` behind it? */
+static bool all_fit(struct upg_automaton *a, upg_state state, upg_cell next)
 {
-    const uint32_t farthest = upg_far_sum(
-        upg_expr_farthest(&a->states, a->states.infos[state].expr), upg_cell_distance(a, next));
+    return bytes_fit(a, upg_far_sum(upg_expr_farthest(&a->states, a->states.infos[state].expr),
+                                    upg_cell_distance(a, next)));
+}
 
-    if (bytes_fit(a, farthest)) {
+/* Tokens of a head, or of those of its groups behind which the text can be completed in time. */
+static void add_head(struct upg_automaton *a, const struct upg_head *head, bool all, upg_cell next,
+                     uint32_t *bits)
+{
+    if (all)
         add_set(a, &head->tokens, bits);
-        return;
-    }
-    head = upg_head_with_groups(a, state);
-    for (size_t i = 0; head && i < head->n_groups && a->failed == UPG_OK; i++) {
+    for (size_t i = 0; !all && i < head->n_groups && a->failed == UPG_OK; i++) {
         const upg_unit inside =
             upg_unit_make(&a->units, UPG_UNIT_KIND_STATE, head->groups[i].to, 0, 0, 0);
         const upg_cell cell = upg_cell_make(a, inside, next);
@@ -204,53 +206,59 @@ static struct lack find_lack(struct upg_automaton *a, upg_state name, upg_state 
 static void mask_name(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
 {
     const upg_state name = a->units.nodes[a->cells[cell].unit].a;
-    const upg_expr class_expr = class_of(a, a->states.infos[name].expr);
-    const upg_state class_state = upg_state_of(&a->states, class_expr);
-    const uint32_t farthest = upg_far_sum(upg_expr_farthest(&a->states, class_expr) + NAME_SLACK,
-                                          upg_cell_distance(a, a->cells[cell].next));
+    const upg_cell next = a->cells[cell].next;
+    const upg_state class_state = upg_state_of(&a->states, class_of(a, a->states.infos[name].expr));
     const upg_place behind = upg_cell_behind(a, cell, UPG_NO_ID);
-    const struct upg_head *head = upg_head_of(a, class_state);
+    const size_t limit = a->limit;
+    const struct upg_head *head;
     struct lack lack = {0};
     size_t n_kept = 0;
+    bool all;
 
-    if (!head)
-        return;
-    if (class_state != name)
+    a->limit -= a->limit == UPG_NO_LIMIT ? 0 : a->limit < NAME_SLACK ? a->limit : NAME_SLACK;
+    all = all_fit(a, class_state, next);
+    head = all ? upg_head_of(a, class_state) : upg_head_with_groups(a, class_state);
+    if (head && class_state != name)
         lack = find_lack(a, name, class_state);
-    if (!bytes_fit(a, farthest)) {
-        a->is_limited = true; /* what ends the name soon is in its plan */
-    } else {
-        for (size_t i = 0; i < lack.n_ids; i++) /* what other cells allow stays */
-            if (!has_bit(bits, lack.ids[i]))
-                lack.ids[n_kept++] = lack.ids[i];
-        add_set(a, &head->tokens, bits);
-        for (size_t i = 0; i < n_kept; i++)
-            bits[lack.ids[i] / 32] &= ~(1u << (lack.ids[i] % 32));
-    }
-    add_edges_of(a, head, behind, &lack, bits);
+    for (size_t i = 0; i < lack.n_ids; i++) /* what other cells allow stays */
+        if (!has_bit(bits, lack.ids[i]))
+            lack.ids[n_kept++] = lack.ids[i];
+    if (head)
+        add_head(a, head, all, next, bits);
+    for (size_t i = 0; i < n_kept; i++)
+        bits[lack.ids[i] / 32] &= ~(1u << (lack.ids[i] % 32));
+    a->limit = limit;
+    if (head)
+        add_edges_of(a, head, behind, &lack, bits);
 }
 
 static void mask_cell(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
 {
     const struct upg_unit_node unit = a->units.nodes[a->cells[cell].unit];
+    const upg_cell next = a->cells[cell].next;
+    const uint32_t distance = a->limit == UPG_NO_LIMIT ? 0 : upg_cell_distance(a, cell);
     const struct upg_head *head;
+    bool all;
 
+    a->enough = distance < UPG_FAR ? distance + ENOUGH_MORE : ENOUGH;
     if (unit.kind == UPG_UNIT_KIND_NAME)
         mask_name(a, cell, bits);
     if (unit.kind != UPG_UNIT_KIND_STATE)
         return;
-    head = upg_head_of(a, unit.a);
-    if (head && head->n_edges > 0)
+    all = all_fit(a, unit.a, next);
+    head = all ? upg_head_of(a, unit.a) : upg_head_with_groups(a, unit.a);
+    if (!head)
+        return;
+    if (head->n_edges > 0)
         add_edges_of(a, head, upg_cell_behind(a, cell, UPG_NO_ID), NULL, bits);
-    if (head)
-        add_head(a, unit.a, a->cells[cell].next, head, bits);
+    add_head(a, head, all, next, bits);
 }
 
 static void begin_mask(struct upg_automaton *a, size_t limit)
 {
     a->limit = limit;
     a->n_judged = 0;
-    a->states.n_searches_left = UPG_MAX_SEARCHES;
+    a->states.search_work_left = UPG_MASK_SEARCH_WORK;
 }
 
 void upg_place_mask(struct upg_automaton *a, upg_place place, size_t limit, uint32_t *bits,

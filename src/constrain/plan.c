@@ -204,7 +204,7 @@ size_t upg_place_n_tokens(struct upg_automaton *a, upg_place place)
     const struct upg_place_node node = a->places[place];
     uint32_t best = UPG_FAR;
 
-    a->states.n_searches_left = UPG_MAX_SEARCHES;
+    a->states.search_work_left = UPG_MASK_SEARCH_WORK;
     for (uint32_t i = 0; i < node.n && a->failed == UPG_OK; i++) {
         const uint32_t n_tokens = upg_cell_n_tokens(a, a->place_cells[node.first + i]);
         best = n_tokens < best ? n_tokens : best;

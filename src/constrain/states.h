@@ -51,7 +51,7 @@ struct upg_states {
     size_t n_of_expr, of_expr_capacity, n_life, life_capacity;
     struct upg_expr_length *lengths; /* [n_lengths] of expressions */
     size_t n_lengths, length_capacity;
-    size_t n_searches_left; /* of lengths; bounds the time */
+    size_t search_work_left; /* for finding lengths, as exprs.work_left */
 };
 
 void upg_states_clear(struct upg_states *states);

@@ -569,31 +569,37 @@ static void filter_decides_what_comes_next(void **state)
     teardown(&f);
 }
 
-static void constraint_binds_an_answer(void **state)
+static upg_token_filter pattern_filter(struct fixture *f, const char *pattern)
 {
-    static const char pattern[] = "[xyz]{5}!";
     const int32_t end = BYTE_TOKENIZER_END;
-    struct fixture f;
-    struct outcome outcome = {0};
     upg_vocabulary *vocabulary;
     upg_grammar *grammar;
     upg_constraint *constraint;
+
+    if (f->golden.model.stop_ids.n == 0)
+        assert_ok(upg_tokens_append(&f->golden.model.stop_ids, &end, 1, &f->err), f->err);
+    assert_ok(upg_vocabulary_new(&vocabulary, f->golden.model.tokenizer, &end, 1, &f->err), f->err);
+    assert_ok(upg_grammar_new(&grammar, vocabulary, UPG_GRAMMAR_REGEX, pattern, strlen(pattern),
+                              NULL, &f->err),
+              f->err);
+    assert_ok(upg_constraint_new(&constraint, grammar, &f->err), f->err);
+    upg_grammar_free(grammar);
+    upg_vocabulary_free(vocabulary);
+    return upg_constraint_filter(constraint);
+}
+
+static void constraint_binds_an_answer(void **state)
+{
+    struct fixture f;
+    struct outcome outcome = {0};
     upg_request request;
 
     (void)state;
     setup(&f);
-    assert_ok(upg_tokens_append(&f.golden.model.stop_ids, &end, 1, &f.err), f.err);
-    assert_ok(upg_vocabulary_new(&vocabulary, f.golden.model.tokenizer, &end, 1, &f.err), f.err);
-    assert_ok(upg_grammar_new(&grammar, vocabulary, UPG_GRAMMAR_REGEX, pattern, sizeof pattern - 1,
-                              NULL, &f.err),
-              f.err);
-    assert_ok(upg_constraint_new(&constraint, grammar, &f.err), f.err);
-    upg_grammar_free(grammar);
-    upg_vocabulary_free(vocabulary);
     request = outcome_request(&outcome, f.ids, 20, 50);
     request.ignore_stop_ids = 0;
     request.sampling.temperature = 2;
-    request.filter = upg_constraint_filter(constraint);
+    request.filter = pattern_filter(&f, "[xyz]{5}!");
     submit(&f, &request);
     outcome_wait(&outcome);
     assert_int_equal(outcome.finish, UPG_FINISH_STOP);
@@ -601,6 +607,39 @@ static void constraint_binds_an_answer(void **state)
     assert_int_equal(strspn(outcome.text.bytes, "xyz"), 5);
     assert_int_equal(outcome.text.bytes[5], '!');
     outcome_clear(&outcome);
+    teardown(&f);
+}
+
+/* Where the tokens or the context come to their end, the form is closed. */
+static void constraint_ends_in_time(void **state)
+{
+    static const struct {
+        const char *pattern;
+        size_t n_prompt, max_tokens, n_tokens;
+        upg_finish finish;
+    } cases[] = {{"[xyz]{6,}!", 20, 7, 7, UPG_FINISH_STOP},
+                 {"[xyz]{9,}!", N_IDS, 0, 1024 - N_IDS, UPG_FINISH_STOP},
+                 {"[xyz]{6,}!", 20, 6, 6, UPG_FINISH_LENGTH}, /* not enough */
+                 {"[xyz]{8,}", 20, 8, 8, UPG_FINISH_LENGTH}}; /* more could have come */
+    struct fixture f;
+
+    (void)state;
+    setup(&f);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct outcome outcome = {0};
+        upg_request request =
+            outcome_request(&outcome, f.ids, cases[i].n_prompt, cases[i].max_tokens);
+
+        request.ignore_stop_ids = 0;
+        request.filter = pattern_filter(&f, cases[i].pattern);
+        submit(&f, &request);
+        outcome_wait(&outcome);
+        assert_int_equal(outcome.finish, cases[i].finish);
+        assert_true(outcome.ids.n <= cases[i].n_tokens);
+        assert_int_equal(outcome.text.bytes[outcome.text.n - 1] == '!',
+                         cases[i].finish == UPG_FINISH_STOP);
+        outcome_clear(&outcome);
+    }
     teardown(&f);
 }
 
@@ -696,6 +735,7 @@ int main(void)
         cmocka_unit_test(equal_prompts_at_once_are_computed_once),
         cmocka_unit_test(filter_decides_what_comes_next),
         cmocka_unit_test(constraint_binds_an_answer),
+        cmocka_unit_test(constraint_ends_in_time),
         cmocka_unit_test(embeddings_are_the_pooled_last_hidden_states),
         cmocka_unit_test(logprobs_are_those_of_the_model),
         cmocka_unit_test(timings_and_histograms_add_up),

@@ -55,11 +55,42 @@ def test_official_client_parses_into_a_class(client):
 
 def test_json_mode_is_an_object(client):
     for seed in range(3):
-        choice = ask(client, response_format={"type": "json_object"}, seed=seed, max_tokens=400).choices[0]
-        if choice.finish_reason == "stop":
-            assert isinstance(json.loads(choice.message.content), dict)
-        else:
-            assert choice.message.content.startswith("{")
+        choice = ask(client, response_format={"type": "json_object"}, seed=seed, max_tokens=100).choices[0]
+        assert choice.finish_reason == "stop"
+        assert isinstance(json.loads(choice.message.content), dict)
+
+
+@pytest.mark.parametrize("max_tokens", [40, 47, 61])
+def test_answer_is_closed_before_its_tokens_run_out(client, max_tokens):
+    """The schemas have no end of their own: without the limit the small model would go on and on."""
+    class Notes(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid")
+        title: str
+        notes: list[str]
+
+    for seed in range(3):
+        reply = client.chat.completions.parse(model="default", messages=ASK, max_tokens=max_tokens, response_format=Notes,
+                                              seed=seed, temperature=1.5)
+        assert reply.choices[0].finish_reason == "stop"
+        assert isinstance(reply.choices[0].message.parsed, Notes)
+        assert reply.usage.completion_tokens <= max_tokens
+    choice = ask(client, response_format={"type": "json_object"}, max_tokens=max_tokens, temperature=1.5).choices[0]
+    assert choice.finish_reason == "stop" and isinstance(json.loads(choice.message.content), dict)
+
+
+def test_too_few_tokens_are_told(client):
+    choice = ask(client, response_format=schema_format(WEATHER), max_tokens=3).choices[0]
+    assert choice.finish_reason == "length" and choice.message.content.startswith("{")
+
+
+@pytest.mark.parametrize("tool_choice", ["required", "auto"])
+def test_calls_are_closed_before_their_tokens_run_out(client, tool_choice):
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    for seed in range(3):
+        choice = ask(client, tools=[tool], tool_choice=tool_choice, max_tokens=50, seed=seed, temperature=1.5).choices[0]
+        for call in choice.message.tool_calls or []:
+            assert isinstance(json.loads(call.function.arguments), dict)
+        assert choice.finish_reason == "tool_calls" or tool_choice == "auto"
 
 
 def test_completions_and_responses_take_schemas(client, server):
