@@ -20,6 +20,8 @@ def test_a_upg_file_runs_and_is_intact(upg, tmp_path, shape, layers):
     assert info["config"]["n_layers"] == layers
     assert info["bits_per_weight"] <= 3.2 and info["file_bytes"] == file.stat().st_size
     assert upg("verify", file).returncode == 0
+    with safe_open(file, "numpy") as opened:  # the official package finds every tensor
+        assert len(opened.keys()) > 10 * layers and all(opened.get_slice(name).get_shape() for name in opened.keys())
     done = upg("run", file, "-p", "Hello", "-n", "3", "--json", "--greedy")
     assert json.loads(done.stdout)["completion_tokens"] > 0
 
