@@ -79,9 +79,9 @@ static size_t held_batch(const struct upg_calibration *calibration)
     return calibration->n_held % HELD_BATCH == 0 ? HELD_BATCH : 1;
 }
 
-static upg_status student_distance(struct upg_pool *pool, const struct upg_student *student,
-                                   const struct upg_calibration *calibration,
-                                   struct upg_distance *distance, upg_error *err)
+upg_status upg_student_distance(struct upg_pool *pool, const struct upg_student *student,
+                                const struct upg_calibration *calibration,
+                                struct upg_distance *distance, upg_error *err)
 {
     struct upg_trainer trainer;
     upg_status status = upg_trainer_init(&trainer, pool, student, held_batch(calibration),
@@ -251,7 +251,7 @@ upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
     if (status == UPG_OK) {
         take_scales(&trainer, student);
         round_norms(&trainer);
-        status = student_distance(pool, student, calibration, &after, err);
+        status = upg_student_distance(pool, student, calibration, &after, err);
     }
     if (status != UPG_OK || after.kld_mean >= distance->kld_mean) {
         copy_parameters(list, n_lists, backup, 1);

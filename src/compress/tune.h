@@ -34,4 +34,9 @@ upg_status upg_tune(struct upg_pool *pool, struct upg_student *student,
                     const struct upg_tune_options *options, struct upg_distance *distance,
                     upg_error *err);
 
+/* The student's distance on the calibration's held windows. */
+upg_status upg_student_distance(struct upg_pool *pool, const struct upg_student *student,
+                                const struct upg_calibration *calibration,
+                                struct upg_distance *distance, upg_error *err);
+
 #endif
