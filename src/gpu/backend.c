@@ -137,12 +137,11 @@ static void write_angles(struct upg_gpu *gpu, const struct upg_step *step)
     }
 }
 
-static void embed(void *state, struct upg_activation x, const struct upg_matrix *embedding,
-                  const struct upg_step *step)
+/* Rows that the host decodes. */
+static void embed_on_host(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride,
+                          const struct upg_matrix *embedding, const struct upg_step *step)
 {
-    struct upg_gpu *gpu = state;
-    const struct gpu_place to = gpu_place_of(gpu, x.rows);
-    const uint64_t n_bytes = step->n_rows * x.stride * sizeof(float);
+    const uint64_t n_bytes = step->n_rows * stride * sizeof(float);
     float *embedded = (float *)(void *)((uint8_t *)gpu->upload.mapped + gpu->layout.embedded);
     const struct gpu_command copy = {
         .program = GPU_COPY,
@@ -150,14 +149,46 @@ static void embed(void *state, struct upg_activation x, const struct upg_matrix 
         .ranges = {part_of(&gpu->upload, gpu->layout.embedded, n_bytes),
                    {to.range.buffer, to.begin * sizeof(float), n_bytes}}};
 
-    write_rows(gpu, step);
-    if (has_matrix_attention(gpu))
-        write_tiles(gpu, step);
-    write_angles(gpu, step);
     for (size_t i = 0; i < step->n_rows; i++)
-        upg_matrix_rows(embedding, (size_t)step->rows[i].id, 1, embedded + i * x.stride,
+        upg_matrix_rows(embedding, (size_t)step->rows[i].id, 1, embedded + i * stride,
                         gpu->decode_scratch);
     gpu_step_add(&gpu->step, &copy);
+}
+
+static void embed_on_device(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride,
+                            const struct gpu_matrix *embedding, const struct upg_step *step)
+{
+    uint32_t *ids = (uint32_t *)(void *)((uint8_t *)gpu->upload.mapped + gpu->layout.ids);
+    const struct gpu_command command = {
+        .program = gpu_embed_program(embedding->k),
+        .groups = {embedding->n_blocks, (uint32_t)step->n_rows, 1},
+        .n_ranges = 7,
+        .ranges = {embedding->codes, gpu_pairs(&gpu->weights, embedding->k), embedding->row_scale,
+                   embedding->gain, embedding->signs_in,
+                   part_of(&gpu->upload, gpu->layout.ids, gpu->setup.max_rows * sizeof *ids),
+                   to.range},
+        .constants = {embedding->padded_cols / UPG_COL_GROUP, embedding->n_cols, to.begin, stride}};
+
+    for (size_t i = 0; i < step->n_rows; i++)
+        ids[i] = (uint32_t)step->rows[i].id;
+    gpu_step_add(&gpu->step, &command);
+}
+
+static void embed(void *state, struct upg_activation x, const struct upg_matrix *embedding,
+                  const struct upg_step *step)
+{
+    struct upg_gpu *gpu = state;
+    const struct gpu_matrix *on_device = gpu_embedding(&gpu->weights);
+    const struct gpu_place to = gpu_place_of(gpu, x.rows);
+
+    write_rows(gpu, step);
+    write_angles(gpu, step);
+    if (has_matrix_attention(gpu))
+        write_tiles(gpu, step);
+    if (on_device)
+        embed_on_device(gpu, to, (uint32_t)x.stride, on_device, step);
+    else
+        embed_on_host(gpu, to, (uint32_t)x.stride, embedding, step);
 }
 
 /* ---- Operations ---- */
@@ -473,10 +504,12 @@ static upg_status make_buffers(struct upg_gpu *gpu, upg_error *err)
     l->lists_bytes = (n < MOST_LISTS ? n : MOST_LISTS) * n_blocks * sizeof(uint32_t);
     l->rows = take(&l->end, n * sizeof(struct gpu_row));
     l->tiles = take(&l->end, n * sizeof(struct gpu_tile));
+    l->ids = take(&l->end, n * sizeof(uint32_t));
     l->pick = take(&l->end, n * sizeof(uint32_t));
     l->angles = take(&l->end, n * c->rotary_dim * sizeof(float));
     l->lists = take(&l->end, l->lists_bytes);
-    l->embedded = take(&l->end, n * (c->d_model + UPG_CACHE_LINE) * sizeof(float));
+    if (!gpu_embedding(&gpu->weights))
+        l->embedded = take(&l->end, n * (c->d_model + UPG_CACHE_LINE) * sizeof(float));
     status = gpu_buffer_new(&gpu->device, &gpu->upload, l->end, GPU_UPLOAD, "a step's data", err);
 
     s->n_spans = (uint32_t)(gpu->setup.context / GPU_SPAN + 1);
@@ -488,7 +521,7 @@ static upg_status make_buffers(struct upg_gpu *gpu, upg_error *err)
                                 "parts of attention", err);
     if (status == UPG_OK)
         status = reserve_logits(gpu, c->n_vocab * sizeof(float), err);
-    if (status == UPG_OK && gpu->setup.model->embedding.type == UPG_TYPE_PACKED) {
+    if (status == UPG_OK && l->embedded && gpu->setup.model->embedding.type == UPG_TYPE_PACKED) {
         const size_t n_scratch = upg_packed_row_scratch(&gpu->setup.model->embedding.packed);
 
         gpu->decode_scratch = malloc(n_scratch * sizeof *gpu->decode_scratch);

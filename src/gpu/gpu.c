@@ -91,7 +91,8 @@ bool upg_gpu_has_room(const struct upg_gpu *gpu, const struct upg_backend_setup 
 {
     const struct upg_model *model = setup->model;
     const struct upg_kv_cache *cache = setup->cache;
-    uint64_t n_bytes = linear_bytes(&model->head) + cache->blocks.n_blocks * cache->block_bytes;
+    uint64_t n_bytes = linear_bytes(&model->head) + upg_matrix_stored_bytes(&model->embedding) +
+                       cache->blocks.n_blocks * cache->block_bytes;
 
     for (size_t i = 0; i < model->config.n_layers; i++)
         n_bytes += linear_bytes(&model->layers[i].qkv) + linear_bytes(&model->layers[i].o) +

@@ -12,13 +12,18 @@
 
 enum {
     SUMS_BYTES = 128 << 20,    /* a pass's sums; at most what lavapipe takes as one range */
-    DECODED_BYTES = 128 << 20, /* a matrix that is decoded for many rows, at most */
+    DECODED_BYTES = 128 << 20, /* a part that is decoded for many rows, at most */
     MAX_TILE = 8,              /* rows that a packed program takes at a time */
     LEAST_UNITS = 3, /* of packed.comp, for which a workgroup's tables are worth filling */
     NORM_ROWS = 64,  /* from here on all workgroups of a row adding its squares costs more, */
     MANY_ROWS = 49,  /* from here on decoding first is faster (H100: 75 ms a step), */
     MATRIX_ROWS = 25 /* and with cooperative matrices */
 };
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 static uint64_t sums_bytes_of(const struct gpu_matrix *part)
 {
@@ -40,7 +45,8 @@ static uint32_t pass_rows(const struct upg_gpu *gpu, const struct gpu_linear *li
 {
     const uint64_t each = row_sums_bytes(linear);
     /* The parts' sums begin at multiples of GPU_ALIGN. */
-    const uint64_t n = each ? (gpu->scratch.sums.n_bytes - UPG_MAX_PARTS * GPU_ALIGN) / each : 1;
+    const uint64_t n_bytes = lesser(gpu->scratch.sums.n_bytes, gpu->device.limits.max_range);
+    const uint64_t n = each ? (n_bytes - UPG_MAX_PARTS * GPU_ALIGN) / each : 1;
 
     return (uint32_t)(n > MAX_TILE ? n / MAX_TILE * MAX_TILE : n > 0 ? n : 1);
 }
@@ -267,51 +273,67 @@ static uint64_t gemm_rows(const struct upg_gpu *gpu, uint64_t n_rows)
 /* Rows that go this way together, whole tiles; 0 if not all parts are packed and fit its buffers. */
 static uint32_t decoded_rows(const struct upg_gpu *gpu, const struct gpu_linear *linear)
 {
-    const uint64_t n_bytes = gpu->scratch.sums.n_bytes;
-    uint64_t n_rows = linear->n_parts > 0 ? gemm_rows(gpu, gpu->setup.max_rows) : 0;
+    const uint64_t max_range = gpu->device.limits.max_range / sizeof(float);
+    uint64_t n_rows = gemm_rows(gpu, gpu->setup.max_rows), all = 0, decoded = 0;
 
     for (size_t i = 0; i < linear->n_parts; i++) {
         const struct gpu_matrix *part = &linear->part[i];
-        const bool fits =
-            part->type == UPG_TYPE_PACKED && decoded_bytes(part) <= gpu->scratch.decoded.n_bytes;
-        const uint64_t n = fits ? n_bytes / sizeof(float) / part->padded_rows : 0;
 
-        n_rows = n < n_rows ? n : n_rows;
+        if (part->type != UPG_TYPE_PACKED || decoded_bytes(part) > DECODED_BYTES)
+            return 0;
+        decoded += decoded_bytes(part);
+        all += part->padded_rows;
+        n_rows = lesser(n_rows, max_range / part->padded_rows);
     }
+    if (all == 0 || decoded > gpu->scratch.decoded.n_bytes)
+        return 0;
+    n_rows = lesser(n_rows, gpu->scratch.sums.n_bytes / sizeof(float) / all);
     return (uint32_t)(n_rows / gemm_tile(gpu) * gemm_tile(gpu));
 }
 
-static void decode_and_multiply(struct upg_gpu *gpu, const struct gpu_matrix *part,
-                                struct gpu_range sums, uint32_t n_rows)
+/* Parts of a map go through three programs side by side, each with its own piece of the buffers. */
+
+static void decode_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range to,
+                        uint32_t joined)
 {
     const uint32_t n_groups = part->padded_cols / UPG_COL_GROUP;
     const enum gpu_program program = gpu_decode_program(part->k);
     const uint32_t wide = gpu_threads_of(&gpu->programs.tuning, program) / 16 * GPU_DECODE_RUN;
-    const struct gpu_command decode = {
+    const struct gpu_command command = {
         .program = program,
+        .joined = joined,
         .groups = {(n_groups + wide - 1) / wide, part->padded_rows / UPG_ROW_BLOCK, 1},
         .n_ranges = 3,
-        .ranges = {part->codes, gpu_pairs(&gpu->weights, part->k),
-                   gpu_whole(&gpu->scratch.decoded)},
+        .ranges = {part->codes, gpu_pairs(&gpu->weights, part->k), to},
         .constants = {n_groups}};
-    const struct gpu_command gemm = {
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+static void multiply_decoded(struct upg_gpu *gpu, const struct gpu_matrix *part,
+                             struct gpu_range decoded, struct gpu_range sums, uint32_t n_rows,
+                             uint32_t joined)
+{
+    const struct gpu_command command = {
         .program = gpu->device.limits.has_matrix ? GPU_PROGRAM_gemm_matrix : GPU_PROGRAM_gemm,
+        .joined = joined,
         .groups = {(uint32_t)gemm_rows(gpu, n_rows) / gemm_tile(gpu),
                    part->padded_rows / UPG_ROW_BLOCK, 1},
         .n_ranges = 5,
-        .ranges = {gpu_whole(&gpu->scratch.decoded), gpu_whole(&gpu->scratch.codes),
-                   gpu_whole(&gpu->scratch.scales), part->gain, sums},
-        .constants = {n_groups / 4, n_rows, part->n_blocks, part->padded_rows}};
+        .ranges = {decoded, gpu_whole(&gpu->scratch.codes), gpu_whole(&gpu->scratch.scales),
+                   part->gain, sums},
+        .constants = {part->padded_cols / (4 * UPG_COL_GROUP), n_rows, part->n_blocks,
+                      part->padded_rows}};
 
-    gpu_step_add(&gpu->step, &decode);
-    gpu_step_add(&gpu->step, &gemm);
+    gpu_step_add(&gpu->step, &command);
 }
 
 static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range totals,
-                        struct gpu_place y, uint32_t y_stride, uint32_t n_rows)
+                        struct gpu_place y, uint32_t y_stride, uint32_t n_rows, uint32_t joined)
 {
     const struct gpu_command command = {
         .program = GPU_PROGRAM_finish,
+        .joined = joined,
         .groups = {(part->padded_rows + 255) / 256, n_rows, 1},
         .n_ranges = 4,
         .ranges = {totals, part->row_scale, part->signs_out, y.range},
@@ -325,15 +347,26 @@ static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, 
                           uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows,
                           const struct gpu_command *source)
 {
+    struct gpu_range decoded[UPG_MAX_PARTS], sums[UPG_MAX_PARTS];
+    uint64_t decoded_end = 0, sums_end = 0;
+
     quantize(gpu, &linear->part[0], x, x_stride, n_rows, source);
     for (size_t i = 0; i < linear->n_parts; i++) {
         const struct gpu_matrix *part = &linear->part[i];
-        const struct gpu_range sums = {gpu->scratch.sums.buffer, 0,
-                                       gemm_rows(gpu, n_rows) * part->padded_rows * sizeof(float)};
 
-        decode_and_multiply(gpu, part, sums, n_rows);
-        finish_part(gpu, part, sums, y, y_stride, n_rows);
-        y.begin += part->n_rows;
+        decoded[i] = (struct gpu_range){gpu->scratch.decoded.buffer, decoded_end,
+                                        decoded_bytes(part)}; /* multiples of GPU_ALIGN */
+        sums[i] = (struct gpu_range){gpu->scratch.sums.buffer, sums_end,
+                                     gemm_rows(gpu, n_rows) * part->padded_rows * sizeof(float)};
+        decoded_end += decoded[i].n_bytes;
+        sums_end += sums[i].n_bytes;
+        decode_part(gpu, part, decoded[i], 1); /* as quantization, it depends on nothing here */
+    }
+    for (size_t i = 0; i < linear->n_parts; i++)
+        multiply_decoded(gpu, &linear->part[i], decoded[i], sums[i], n_rows, i > 0);
+    for (size_t i = 0; i < linear->n_parts; i++) {
+        finish_part(gpu, &linear->part[i], sums[i], y, y_stride, n_rows, i > 0);
+        y.begin += linear->part[i].n_rows;
     }
 }
 
@@ -380,19 +413,21 @@ static uint64_t greater(uint64_t a, uint64_t b)
 
 static void add_needs(struct needs *needs, const struct gpu_linear *linear, uint32_t max_rows)
 {
-    uint64_t counters = 0;
+    uint64_t counters = 0, decoded = 0, rows = 0;
 
     needs->row_sums = greater(needs->row_sums, row_sums_bytes(linear));
     for (size_t i = 0; i < linear->n_parts; i++) {
         const struct gpu_matrix *part = &linear->part[i];
 
-        needs->rows = greater(needs->rows, part->padded_rows);
+        rows += part->padded_rows;
         if (decoded_bytes(part) <= DECODED_BYTES)
-            needs->decoded = greater(needs->decoded, decoded_bytes(part));
+            decoded += decoded_bytes(part);
         needs->codes = greater(needs->codes, part->padded_cols);
         needs->n_blocks = greater(needs->n_blocks, part->n_blocks);
         counters += n_counters_of(part, max_rows);
     }
+    needs->rows = greater(needs->rows, rows);
+    needs->decoded = greater(needs->decoded, decoded);
     needs->counters = greater(needs->counters, counters);
 }
 
@@ -432,8 +467,6 @@ upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
     if (sums > SUMS_BYTES)
         sums = greater(needs.row_sums + alignment, SUMS_BYTES);
     sums = greater(sums, gemm_rows(gpu, max_rows) * rows * sizeof(float));
-    if (sums > gpu->device.limits.max_range)
-        sums = gpu->device.limits.max_range;
     status = gpu_buffer_new(&gpu->device, &gpu->scratch.codes, max_rows * needs.codes, GPU_LOCAL,
                             "quantized rows", err);
     if (status == UPG_OK)

@@ -8,8 +8,8 @@
  * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
 /* clang-format off */
 #define GPU_PROGRAMS(X)                                                                            \
-    X(add) X(attention_f16) X(attention_f32) X(attention_matrix) X(combine) X(finish) X(gate)      \
-    X(gemm_matrix) X(norm)                                                                         \
+    X(add) X(attention_f16) X(attention_f32) X(attention_matrix) X(combine)                         \
+    X(embed_k2) X(embed_k3) X(embed_k4) X(finish) X(gate) X(gemm_matrix) X(norm)                   \
     X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)                                            \
     X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
 #define GPU_DECODE_PROGRAMS(X) X(decode_k2) X(decode_k3) X(decode_k4)
@@ -39,6 +39,11 @@ enum {
 static inline enum gpu_program gpu_decode_program(int k)
 {
     return (enum gpu_program)(GPU_PROGRAM_decode_k2 + (k - 2));
+}
+
+static inline enum gpu_program gpu_embed_program(int k)
+{
+    return (enum gpu_program)(GPU_PROGRAM_embed_k2 + (k - 2));
 }
 
 static inline enum gpu_program gpu_packed_program(int k, uint32_t log2_tile)

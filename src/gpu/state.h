@@ -18,7 +18,7 @@ struct gpu_activation {
 
 /* Where the step's own data lies in `upload`, in bytes. */
 struct gpu_step_layout {
-    uint64_t rows, tiles, pick, angles, lists, embedded, end;
+    uint64_t rows, tiles, ids, pick, angles, lists, embedded, end;
     uint64_t lists_bytes;
 };
 

@@ -1,7 +1,7 @@
 /* weights.c -- loading a model.
  *
- * Each layer is measured, given a buffer, and filled, by the same functions run twice.  The
- * embedding stays with the host: a step needs a row of it a token. */
+ * Each layer is measured, given a buffer, and filled, by the same functions run twice.  An embedding
+ * whose rows decode alone goes along; others stay with the host, which decodes a row a token. */
 #include "gpu/weights.h"
 
 #include "base/half.h"
@@ -125,13 +125,19 @@ static void load_linear(struct gpu_upload *upload, struct gpu_linear *to,
     }
 }
 
-/* Layer i, or the head behind the last. */
+/* Layer i; behind the last one the head, and the embedding. */
 static void load_layer(struct gpu_upload *upload, struct gpu_layer *to,
                        const struct upg_model *model, size_t i)
 {
     const uint64_t n_bytes = model->config.d_model * sizeof(float);
     const struct upg_layer *from;
 
+    if (i == model->config.n_layers + 1) {
+        const struct upg_linear embedding = {.n_parts = 1, .part = {model->embedding}};
+
+        load_linear(upload, &to->maps[0], &embedding);
+        return;
+    }
     if (i == model->config.n_layers) {
         to->norms[0] = gpu_upload_copy(upload, model->norm, n_bytes);
         load_linear(upload, &to->maps[0], &model->head);
@@ -217,15 +223,32 @@ static void load_tables(struct gpu_upload *upload)
     gpu_upload_range(upload);
 }
 
+/* Whether embed.comp can decode an embedding. */
+static bool is_for_device(const struct gpu_device *gpu, const struct upg_matrix *embedding)
+{
+    const uint64_t n_bytes = upg_matrix_stored_bytes(embedding);
+
+    return embedding->type == UPG_TYPE_PACKED && !embedding->packed.has_output_transform &&
+           n_bytes <= gpu->limits.max_range && n_bytes >> 32 == 0;
+}
+
+const struct gpu_matrix *gpu_embedding(const struct gpu_weights *weights)
+{
+    const size_t n_layers = weights->model->config.n_layers;
+
+    return weights->n == n_layers + 2 ? &weights->layers[n_layers + 1].maps[0].part[0] : NULL;
+}
+
 upg_status gpu_weights_load(struct gpu_weights *weights, struct gpu_device *gpu,
                             const struct upg_model *model, upg_error *err)
 {
-    const size_t n = model->config.n_layers + 1;
+    const size_t n = model->config.n_layers + (is_for_device(gpu, &model->embedding) ? 2 : 1);
     struct gpu_upload upload = {0};
     upg_status status;
 
     weights->gpu = gpu;
     weights->model = model;
+    weights->n = n;
     weights->layers = calloc(n, sizeof *weights->layers);
     if (!weights->layers)
         return upg_fail_memory(err, "the table of layers", n * sizeof *weights->layers);
@@ -244,7 +267,8 @@ upg_status gpu_weights_load(struct gpu_weights *weights, struct gpu_device *gpu,
 
         gpu_upload_begin(&upload, NULL);
         load_layer(&upload, layer, model, i);
-        weights->n_bytes += upload.used;
+        if (i <= model->config.n_layers)
+            weights->n_bytes += upload.used;
         status =
             gpu_buffer_new(gpu, &layer->buffer, upload.used, GPU_LOCAL, "a layer's weights", err);
         if (status != UPG_OK)
@@ -260,7 +284,7 @@ upg_status gpu_weights_load(struct gpu_weights *weights, struct gpu_device *gpu,
 
 void gpu_weights_clear(struct gpu_weights *weights)
 {
-    for (size_t i = 0; weights->layers && i < weights->model->config.n_layers + 1; i++)
+    for (size_t i = 0; weights->layers && i < weights->n; i++)
         gpu_buffer_free(weights->gpu, &weights->layers[i].buffer);
     if (weights->gpu)
         gpu_buffer_free(weights->gpu, &weights->tables);

@@ -26,7 +26,8 @@ struct gpu_linear {
 
 enum gpu_map { GPU_QKV, GPU_O, GPU_GATE_UP, GPU_DOWN, GPU_N_MAPS };
 
-/* A layer and, behind the last one, the head, whose norm is norms[0] and map is maps[0]. */
+/* A layer; behind the last one the head, whose norm is norms[0] and map is maps[0]; behind that
+ * the embedding, if it is on the device, as maps[0]. */
 struct gpu_layer {
     struct gpu_buffer buffer;
     struct gpu_range norms[2];
@@ -36,12 +37,13 @@ struct gpu_layer {
 struct gpu_weights {
     struct gpu_device *gpu;        /* borrowed */
     const struct upg_model *model; /* borrowed */
-    struct gpu_layer *layers;      /* [n_layers + 1], owned */
+    struct gpu_layer *layers;      /* [n], owned */
+    size_t n;                      /* n_layers + 1, or + 2 with the embedding */
     struct gpu_buffer tables;      /* pair tables of k = 2, 3, 4, 256 words each */
-    uint64_t n_bytes;
+    uint64_t n_bytes;              /* that every token reads: without the embedding */
 };
 
-/* Copy all of a model but its embedding.  weights is zeroed; clear it whatever is returned. */
+/* Copy all of a model but an embedding that gpu_embedding() does not return.  weights is zeroed; clear it whatever is returned. */
 upg_status gpu_weights_load(struct gpu_weights *weights, struct gpu_device *gpu,
                             const struct upg_model *model, upg_error *err);
 void gpu_weights_clear(struct gpu_weights *weights);
@@ -50,6 +52,9 @@ void gpu_weights_clear(struct gpu_weights *weights);
 const struct gpu_linear *gpu_find_linear(const struct gpu_weights *weights,
                                          const struct upg_linear *linear);
 const struct gpu_range *gpu_find_norm(const struct gpu_weights *weights, const float *norm);
+
+/* The embedding, packed without an output side; NULL: it is of another type, with the host. */
+const struct gpu_matrix *gpu_embedding(const struct gpu_weights *weights);
 
 /* The pair table of packed.comp for k. */
 struct gpu_range gpu_pairs(const struct gpu_weights *weights, int k);

@@ -55,7 +55,7 @@ shared uint q[4 * QUERIES * PITCH];
 shared uvec4 stage[CHUNK * PITCH]; /* keys, values; at the end results */
 shared float scores[QUERIES * SCORE_PITCH];
 shared uint exponentials[QUERIES * P_PITCH];
-shared float shares_old[QUERIES * 16], shares_new[QUERIES * 16]; /* [query][equal in all 16] */
+shared float shares_old[QUERIES], shares_new[QUERIES]; /* of merge() */
 shared float greatest_of[QUERIES], sum_of[QUERIES];
 
 #define Left coopmat<float16_t, gl_ScopeSubgroup, 16, 16, gl_MatrixUseA>
@@ -173,13 +173,14 @@ void weigh(bool has_second, out Sums low, out Sums high)
 /* A part with its greatest score and its sum; what merge_values() needs goes to shares_*[]. */
 void merge_part(inout float greatest, inout float sum, float part_greatest, float part_sum)
 {
-    const uint i = gl_LocalInvocationIndex;
     float old, new;
 
     merge(greatest, part_greatest, old, new);
     sum = fma(part_sum, new, sum * old);
-    shares_old[2 * i] = shares_old[2 * i + 1] = old;
-    shares_new[2 * i] = shares_new[2 * i + 1] = new;
+    if (gl_LocalInvocationIndex % 8 == 0) {
+        shares_old[gl_LocalInvocationIndex / 8] = old;
+        shares_new[gl_LocalInvocationIndex / 8] = new;
+    }
 }
 
 void merge_values(inout Sums total, Sums part, uint first_query)
@@ -187,8 +188,9 @@ void merge_values(inout Sums total, Sums part, uint first_query)
     Sums old;
     Sums new;
 
-    coopMatLoad(old, shares_old, first_query * 16, 16, gl_CooperativeMatrixLayoutRowMajor);
-    coopMatLoad(new, shares_new, first_query * 16, 16, gl_CooperativeMatrixLayoutRowMajor);
+    /* Equal in all columns. */
+    coopMatLoad(old, shares_old, first_query, 0, gl_CooperativeMatrixLayoutColumnMajor);
+    coopMatLoad(new, shares_new, first_query, 0, gl_CooperativeMatrixLayoutColumnMajor);
     [[unroll]] for (uint e = 0; e < total.length(); e++)
         total[e] = fma(part[e], new[e], total[e] * old[e]);
 }

@@ -36,16 +36,20 @@ const uint EACH = TILE * FOURS / THREADS;        /* fours that a thread brings *
 
 shared uvec4 tile_w[TILE * PITCH];
 shared uvec4 tile_x[TILE * PITCH];
-shared float factors[TILE * 16]; /* of a scale block: [token][equal for all 16 rows] */
+shared float factors[TILE]; /* of a scale block and the tokens */
 
 #define Left coopmat<int8_t, gl_ScopeSubgroup, 16, 32, gl_MatrixUseA>
 #define Right coopmat<int8_t, gl_ScopeSubgroup, 32, 16, gl_MatrixUseB>
 #define Sums coopmat<int, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>
 #define Totals coopmat<float, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>
 
-/* A tile on its way; behind the last column 0. */
-void load(uint first, out uvec4 w[EACH], out uvec4 v[EACH])
+/* A tile on its way, behind the last column 0; and the factor of a token. */
+void load(uint first, out uvec4 w[EACH], out uvec4 v[EACH], out float factor)
 {
+    const uint i = gl_LocalInvocationIndex % TILE, h = first / 16;
+    const uint from = min(gl_WorkGroupID.x * TILE + i, n_tokens - 1) * n_blocks + h;
+
+    factor = gain[h] * scales[2 * from];
     [[unroll]] for (uint j = 0; j < EACH; j++) {
         const uint k = gl_LocalInvocationIndex + THREADS * j;
         const uint w_four = first + k / TILE, x_four = first + k % FOURS;
@@ -57,22 +61,14 @@ void load(uint first, out uvec4 w[EACH], out uvec4 v[EACH])
     }
 }
 
-void store(uvec4 w[EACH], uvec4 v[EACH])
+void store(uvec4 w[EACH], uvec4 v[EACH], float factor)
 {
+    factors[gl_LocalInvocationIndex % TILE] = factor;
     [[unroll]] for (uint j = 0; j < EACH; j++) {
         const uint k = gl_LocalInvocationIndex + THREADS * j;
 
         tile_w[k % TILE * PITCH + k / TILE] = w[j];
         tile_x[k / FOURS * PITCH + k % FOURS] = v[j];
-    }
-}
-
-void load_factors(uint h)
-{
-    for (uint i = gl_LocalInvocationIndex; i < TILE * 16; i += THREADS) {
-        const uint token = min(gl_WorkGroupID.x * TILE + i / 16, n_tokens - 1);
-
-        factors[i] = gain[h] * scales[2 * (token * n_blocks + h)];
     }
 }
 
@@ -83,23 +79,22 @@ void main()
     Totals total[2][4];
     Sums sum[2][4];
     uvec4 w[EACH], v[EACH];
+    float next_factor;
 
     [[unroll]] for (uint t = 0; t < 2; t++)
         [[unroll]] for (uint r = 0; r < 4; r++) {
             total[t][r] = Totals(0.0);
             sum[t][r] = Sums(0);
         }
-    load(0, w, v);
+    load(0, w, v, next_factor);
     for (uint four = 0; four < n_fours; four += FOURS) {
         const bool is_end = (four + FOURS) % 16 == 0 || four + FOURS >= n_fours; /* of a block */
 
         barrier();
-        store(w, v);
-        if (is_end)
-            load_factors(four / 16);
+        store(w, v, next_factor);
         barrier();
         if (four + FOURS < n_fours)
-            load(four + FOURS, w, v);
+            load(four + FOURS, w, v, next_factor);
         [[unroll]] for (uint k = 0; k < FOURS; k += 2) {
             Left left[2];
 
@@ -119,8 +114,8 @@ void main()
             [[unroll]] for (uint t = 0; t < 2; t++) {
                 Totals factor;
 
-                coopMatLoad(factor, factors, (first_token + 16 * t) * 16, 16,
-                            gl_CooperativeMatrixLayoutRowMajor);
+                coopMatLoad(factor, factors, first_token + 16 * t, 0, /* equal for all rows */
+                            gl_CooperativeMatrixLayoutColumnMajor);
                 [[unroll]] for (uint r = 0; r < 4; r++) {
                     const Totals block = Totals(sum[t][r]);
 

@@ -10,6 +10,8 @@
  * thread keeps to banks of its own by visiting the tables in an order of its own (table ^ quarter).
  *
  * Needs K, the bits a weight, and a buffer pairs[]. */
+#include "windows.glsl"
+
 layout(local_size_x_id = 0) in;                 /* 256 or more */
 layout(constant_id = 1) const uint COPIES = 16; /* words of an entry: 16 or 32 */
 
@@ -40,44 +42,6 @@ void choose_places()
     column_bits[1] = 8 - column_bits[0];
     for (uint visit = 0; visit < 4; visit++)
         places[visit] = (quarter ^ visit) * each + copy % each;
-}
-
-/* Windows of steps (0, 1), (2, 3), (4, 5), (6, 7), a byte a column: previous is the last vector of
- * the block to the left.  Those of rate 1 have 7 bits; the eighth does not matter. */
-void windows_of_rate_1(uint previous, uint v, out uint windows[4])
-{
-    windows[0] = ((previous >> 3) & 0x1f1f1f1fu) | ((v << 5) & 0xe0e0e0e0u);
-    windows[1] = ((previous >> 5) & 0x07070707u) | ((v << 3) & 0xf8f8f8f8u);
-    windows[2] = ((previous >> 7) & 0x01010101u) | ((v << 1) & 0xfefefefeu);
-    windows[3] = v >> 1;
-}
-
-void windows_of_rate_2(uint previous, uint v0, uint v1, out uint windows[4])
-{
-    windows[0] = ((previous >> 4) & 0x0f0f0f0fu) | ((v0 << 4) & 0xf0f0f0f0u);
-    windows[1] = v0;
-    windows[2] = ((v0 >> 4) & 0x0f0f0f0fu) | ((v1 << 4) & 0xf0f0f0f0u);
-    windows[3] = v1;
-}
-
-/* v: the thread's words of a block; previous: of plane a and b, the last vector of the block to the
- * left, brought forward. */
-void windows_of(uint v[K], inout uint previous[2], out uint a[4], out uint b[4])
-{
-#if K == 2
-    windows_of_rate_1(previous[0], v[0], a);
-    windows_of_rate_1(previous[1], v[1], b);
-    previous[0] = v[0];
-#elif K == 3
-    windows_of_rate_2(previous[0], v[0], v[1], a);
-    windows_of_rate_1(previous[1], v[2], b);
-    previous[0] = v[1];
-#else
-    windows_of_rate_2(previous[0], v[0], v[1], a);
-    windows_of_rate_2(previous[1], v[2], v[3], b);
-    previous[0] = v[1];
-#endif
-    previous[1] = v[K - 1];
 }
 
 /* The pair of a column's window. */

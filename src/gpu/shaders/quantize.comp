@@ -43,13 +43,14 @@ layout(binding = 5) readonly buffer Pick { uint pick[]; };
 layout(binding = 4) readonly buffer Rows { Row rows[]; };
 #endif
 
-shared float values[256];
+#include "hadamard.glsl"
+
 shared uint most; /* bits of the largest magnitude: as integers they are in order, and NaN wins */
 shared int sum_of_codes;
 
 const float LEAST = 7.888609052210118e-31; /* 2^-100: smaller blocks count as 0 */
 
-const uint BLOCK_COLS = 256, THREADS = 64;
+const uint THREADS = 64;
 
 #if defined(NORM)
 const uint AHEAD = 10;
@@ -142,35 +143,6 @@ vec4 columns(uint token, uint first_col)
     return value;
 }
 
-/* Sums and differences of four values at distances d and 2 d. */
-vec4 butterfly(vec4 v, bool with_first, bool with_second)
-{
-    const vec2 low = with_first ? vec2(v.x + v.y, v.x - v.y) : v.xy;
-    const vec2 high = with_first ? vec2(v.z + v.w, v.z - v.w) : v.zw;
-
-    return with_second ? vec4(low + high, low - high) : vec4(low, high);
-}
-
-/* Hadamard blocks of 256, or of 128 and 64, of n columns; v is columns 4 i to 4 i + 3, the result
- * columns i + 64 e. */
-vec4 transform(uint i, uint n, vec4 v)
-{
-    v = butterfly(v, true, true);
-    [[unroll]] for (uint e = 0; e < 4; e++)
-        values[4 * i + e] = v[e];
-    [[unroll]] for (uint d = 4; d < BLOCK_COLS; d *= 4) {
-        const uint first = i % d + i / d * 4 * d;
-
-        barrier();
-        v = vec4(values[first], values[first + d], values[first + 2 * d], values[first + 3 * d]);
-        v = butterfly(v, d < 64 || n >= 128, d < 64 || n == 256);
-        if (d < 64)
-            [[unroll]] for (uint e = 0; e < 4; e++)
-                values[first + e * d] = v[e];
-    }
-    return v;
-}
-
 uint code_of(uint col) { return floatBitsToUint(values[col]) & 255; }
 
 void main()
@@ -185,8 +157,6 @@ void main()
         sum_of_codes = 0;
     }
     value = transform(i, n, value);
-    [[unroll]] for (uint e = 0; e < 4; e++) /* blocks: 256; or 128 first, and 64 */
-        value[e] *= n == 256 ? 0.0625 : n >= 128 && e < 2 ? 0.088388346 : 0.125;
     [[unroll]] for (uint e = 0; e < 4; e++)
         if (THREADS * e < n)
             atomicMax(most, floatBitsToUint(abs(value[e])));
