@@ -306,6 +306,13 @@ static upg_status make_plan(struct compression *c, upg_error *err)
 
 /* ---- Encoding, tuning, writing ---- */
 
+static void tell_spent(void *context, const struct upg_spent *spent)
+{
+    const struct compression *c = context;
+
+    upg_report_spent(c->options, c->model->config.n_layers, spent);
+}
+
 static upg_status encode(struct compression *c, upg_error *err)
 {
     upg_status status = upg_store_open(&c->layers.store, c->destination, fingerprint(c), err);
@@ -319,6 +326,8 @@ static upg_status encode(struct compression *c, upg_error *err)
         c->layers.maps[i] = layout_slot(c, &c->plan, i);
     c->layers.keep = c->tune_steps > 0;
     c->layers.ids = c->calibration.ids + HELD_WINDOWS * WINDOW;
+    c->layers.on_layer = tell_spent;
+    c->layers.layer_context = c;
     status = upg_layers_encode(&c->layers, c->pool, c->model, upg_effort_of(effort_name(c)),
                                c->options->progress, c->options->progress_context, err);
     c->before = c->after = c->layers.held.distance;

@@ -22,6 +22,7 @@ struct walk {
     upg_progress_fn progress;
     void *progress_context;
     uint64_t done, total; /* thousands of weights */
+    struct upg_spent spent;
     struct upg_dense_pass pass;
     struct upg_dense_buffers buffers;
     struct upg_dense_weights weights;
@@ -74,6 +75,17 @@ upg_status upg_layers_load(struct upg_layers *layers, size_t slot, upg_error *er
     return status;
 }
 
+static void count_spent(struct upg_spent *spent, const struct upg_coded_map *map)
+{
+    for (size_t i = 0; i < map->n_parts; i++) {
+        const struct upg_matrix matrix = upg_coded_part_matrix(map, i);
+        const double n = (double)matrix.n_rows * (double)matrix.n_cols;
+        spent->weights += n;
+        spent->bytes += (double)upg_matrix_stored_bytes(&matrix);
+        spent->squared_error += n * map->part[i].nmse;
+    }
+}
+
 /* Encode w (or find it done), store it, and put what the codes mean into w in its place. */
 static upg_status encode_slot(struct walk *walk, size_t slot, float *w, const float *hessian,
                               upg_error *err)
@@ -98,6 +110,7 @@ static upg_status encode_slot(struct walk *walk, size_t slot, float *w, const fl
     if (status == UPG_OK)
         upg_coded_map_expand(walk->pool, map, NULL, NULL, w, scratch);
     free(scratch);
+    count_spent(&walk->spent, map);
     walk->done += map_rows(map) * map->n_cols / 1000;
     if (!walk->layers->keep) {
         const struct upg_coded_map numbers = *map; /* the report wants the errors */
@@ -455,8 +468,12 @@ upg_status upg_layers_encode(struct upg_layers *layers, struct upg_pool *pool,
         w.total += map_rows(&layers->maps[i]) * layers->maps[i].n_cols / 1000;
     if (status == UPG_OK)
         status = encode_embedding(&w, err);
-    for (size_t layer = 0; layer < model->config.n_layers && status == UPG_OK; layer++)
+    for (size_t layer = 0; layer < model->config.n_layers && status == UPG_OK; layer++) {
         status = encode_layer(&w, layer, err);
+        w.spent.n_layers = layer + 1;
+        if (status == UPG_OK && layers->on_layer)
+            layers->on_layer(layers->layer_context, &w.spent);
+    }
     if (status == UPG_OK && !model->config.tied_embeddings)
         status = encode_head(&w, err);
     if (status == UPG_OK)

@@ -15,6 +15,12 @@ struct upg_held_windows {
     struct upg_distance distance; /* set by upg_layers_encode() */
 };
 
+/* What has been spent so far. */
+struct upg_spent {
+    size_t n_layers;                      /* done */
+    double weights, bytes, squared_error; /* the last: relative, weighted by the weights */
+};
+
 struct upg_layers {
     struct upg_store store;
     struct upg_coded_map *maps; /* [n_slots] laid out by the caller */
@@ -23,6 +29,8 @@ struct upg_layers {
     const int32_t *ids;         /* [n_windows, window] calibration */
     size_t n_windows, window;
     struct upg_held_windows held;
+    void (*on_layer)(void *context, const struct upg_spent *spent); /* after each; NULL: none */
+    void *layer_context;
     float *tied_hessian; /* [d_model, d_model] of the head, for a tied embedding; else NULL */
 };
 

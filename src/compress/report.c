@@ -55,6 +55,18 @@ void upg_report_plan(const upg_compress_options *options, const struct upg_model
     say(options, line);
 }
 
+void upg_report_spent(const upg_compress_options *options, size_t n_layers,
+                      const struct upg_spent *spent)
+{
+    char line[128];
+
+    snprintf(line, sizeof line,
+             "layer %zu of %zu: %.3f bits a weight so far, %.4f of the weights' energy lost\n",
+             spent->n_layers, n_layers, 8.0 * spent->bytes / spent->weights,
+             spent->squared_error / spent->weights);
+    say(options, line);
+}
+
 void upg_report_trial(const upg_compress_options *options, double original_nll, double trial_nll)
 {
     const bool lost_much = trial_nll > original_nll + 1.0;

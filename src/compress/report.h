@@ -2,6 +2,7 @@
 #ifndef UPG_COMPRESS_REPORT_H
 #define UPG_COMPRESS_REPORT_H
 
+#include "compress/layers.h"
 #include "compress/plan.h"
 #include "compress/tune.h"
 
@@ -10,6 +11,10 @@
 /* A few lines to options->on_message: size, bits by kind of matrix, predicted distance. */
 void upg_report_plan(const upg_compress_options *options, const struct upg_model *model,
                      const struct upg_plan *plan, uint64_t n_parameters);
+
+/* A line about what a layer and those before it have cost. */
+void upg_report_spent(const upg_compress_options *options, size_t n_layers,
+                      const struct upg_spent *spent);
 
 /* A line about the finished file's first text, with a word of warning if it lost much. */
 void upg_report_trial(const upg_compress_options *options, double original_nll, double trial_nll);

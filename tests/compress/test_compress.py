@@ -90,6 +90,7 @@ def test_the_report_is_json_and_says_what_is_in_the_file(upg, folder, tmp_path, 
     done = upg("compress", folder / "model", tmp_path / "a.upg", "--calibration", folder / "text.txt", *FAST,
                "--tune-steps", steps, "--ratio", "8", "--json")
     report = json.loads(done.stdout)
+    assert "layer 2 of 2: " in done.stderr and "bits a weight so far" in done.stderr
     inspected = json.loads(upg("inspect", tmp_path / "a.upg", "--json").stdout)
     assert report["file_bytes"] == inspected["file_bytes"] == (tmp_path / "a.upg").stat().st_size
     assert report["bits_per_weight"] == pytest.approx(inspected["bits_per_weight"])
