@@ -90,10 +90,11 @@ struct upg_automaton {
 
     /* heads.c */
     struct upg_head *heads; /* [n_heads] */
-    uint32_t *head_of;      /* [n_head_of] of states: 1 + number of its head, 0: none */
+    uint32_t *head_of;      /* [n_head_of] 1 + number of the head of state s in tree t, 0: none;
+                               at UPG_N_TREES * s + t */
     size_t n_heads, n_head_of, head_capacity, head_of_capacity, head_bytes;
-    size_t n_walked;        /* nodes of the tree of tokens, in all walks for heads */
-    upg_state *walk_states; /* [max_depth + 1] scratch of walks */
+    size_t n_walked;        /* nodes of the trees of tokens, in all walks for heads */
+    uint32_t *walk_states;  /* [max_depth + 1] scratch of walks: states, or their rows */
     upg_place *walk_places; /* [max_depth + 1] */
     uint32_t *found_ids, *found_edges;
     upg_state *found_states; /* [n_found_ids] behind the tokens */

@@ -111,7 +111,7 @@ static upg_expr derive_remainder(struct upg_exprs *x, struct upg_expr_node node,
                               is_behind ? node.c - 1 : node.c);
 }
 
-upg_expr upg_expr_derive(struct upg_exprs *x, upg_expr e, unsigned byte)
+static upg_expr derive(struct upg_exprs *x, upg_expr e, unsigned byte)
 {
     const struct upg_expr_node node = x->nodes[e];
 
@@ -135,6 +135,31 @@ upg_expr upg_expr_derive(struct upg_exprs *x, upg_expr e, unsigned byte)
     case UPG_EXPR_KIND_REMAINDER: return derive_remainder(x, node, byte);
     }
     return UPG_EXPR_NONE;
+}
+
+/* Where a derivative is kept.  Without memory nothing is kept, and nothing is lost. */
+static struct upg_derived *place_of(struct upg_exprs *x, upg_expr e, unsigned byte)
+{
+    const uint32_t hash = (e * 256 + byte) * UINT32_C(2654435769); /* Knuth's golden ratio */
+
+    if (!x->derived)
+        x->derived = calloc((size_t)1 << UPG_EXPR_LOG2_DERIVED, sizeof *x->derived);
+    return x->derived ? &x->derived[hash >> (32 - UPG_EXPR_LOG2_DERIVED)] : NULL;
+}
+
+/* States differ in a part of their expressions; the other parts have been derived before. */
+upg_expr upg_expr_derive(struct upg_exprs *x, upg_expr e, unsigned byte)
+{
+    const bool is_small = x->nodes[e].kind <= UPG_EXPR_KIND_BYTES;
+    struct upg_derived *kept = is_small ? NULL : place_of(x, e, byte);
+    upg_expr derived;
+
+    if (kept && kept->e == e && kept->byte == byte)
+        return kept->derived;
+    derived = derive(x, e, byte);
+    if (kept && x->failed == UPG_OK)
+        *kept = (struct upg_derived){e, derived, byte};
+    return derived;
 }
 
 /* Disjoint sets that together are all bytes. */

@@ -128,6 +128,7 @@ void upg_exprs_clear(struct upg_exprs *x)
     free(x->lists);
     free(x->sets);
     free(x->scratch);
+    free(x->derived);
     upg_id_table_clear(&x->node_table);
     upg_id_table_clear(&x->set_table);
     *x = (struct upg_exprs){0};
@@ -136,7 +137,8 @@ void upg_exprs_clear(struct upg_exprs *x)
 size_t upg_exprs_n_bytes(const struct upg_exprs *x)
 {
     return x->n_nodes * (sizeof *x->nodes + 4 * sizeof *x->node_table.slots) +
-           x->n_lists * sizeof *x->lists + x->n_sets * sizeof *x->sets;
+           x->n_lists * sizeof *x->lists + x->n_sets * sizeof *x->sets +
+           (x->derived ? sizeof *x->derived << UPG_EXPR_LOG2_DERIVED : 0);
 }
 
 upg_status upg_exprs_check(const struct upg_exprs *x, const char *what, upg_error *err)

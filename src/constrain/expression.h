@@ -58,11 +58,21 @@ struct upg_expr_node {
     uint32_t a, b, c;
 };
 
+/* A derivative that was made before. */
+struct upg_derived {
+    upg_expr e, derived;
+    uint32_t byte;
+};
+
+/* Places for these: 200 KB.  The newer of two that want the same place stays. */
+enum { UPG_EXPR_LOG2_DERIVED = 14 };
+
 struct upg_exprs {
     struct upg_expr_node *nodes; /* [n_nodes] */
     uint32_t *lists;             /* [n_lists] operands of OR and AND */
     struct upg_byte_set *sets;   /* [n_sets] */
     upg_expr *scratch;           /* [n_scratch] operands being collected, a stack */
+    struct upg_derived *derived; /* [1 << UPG_EXPR_LOG2_DERIVED] e UPG_EXPR_NONE: free; or NULL */
     size_t n_nodes, n_lists, n_sets, n_scratch;
     size_t node_capacity, list_capacity, set_capacity, scratch_capacity;
     struct upg_id_table node_table, set_table;

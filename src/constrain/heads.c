@@ -67,38 +67,61 @@ static bool add_edges(struct upg_automaton *a, uint32_t node)
     return true;
 }
 
-static bool add_token(struct upg_automaton *a, uint32_t id, upg_state to)
+/* Room for all tokens, and for the states behind them if they are wanted, and one more. */
+static bool reserve_found(struct upg_automaton *a, bool with_states)
 {
-    size_t n = a->n_found_ids;
+    const size_t n = a->grammar->vocabulary->n_ids + 1, n_states = with_states ? n : 1;
+    uint32_t *ids = upg_grow(a->found_ids, &a->found_id_capacity, n, sizeof *ids);
+    upg_state *states =
+        upg_grow(a->found_states, &a->found_state_capacity, n_states, sizeof *states);
 
-    return upg_add_found(a, &a->found_states, &n, &a->found_state_capacity, to) &&
-           upg_add_found(a, &a->found_ids, &a->n_found_ids, &a->found_id_capacity, id);
+    if (ids)
+        a->found_ids = ids;
+    if (states)
+        a->found_states = states;
+    return ids && states;
 }
 
-/* Collect tokens, the states behind them, and edges of a state. */
-static void walk_lexeme(struct upg_automaton *a, upg_state state)
+/* Collect tokens and edges of a state, and the states behind the tokens if they are wanted.  Rows
+ * instead of states lie on the way down: a step is one look into the row and one at what it gives. */
+static void walk_lexeme(struct upg_automaton *a, upg_state state, uint32_t root, bool with_states)
 {
-    const struct upg_vocabulary *v = a->grammar->vocabulary;
+    const struct upg_trie_node *nodes = a->grammar->vocabulary->nodes;
+    const uint32_t end = nodes[root].end;
+    struct upg_states *s = &a->states;
+    uint32_t *rows = a->walk_states, *ids, *states;
+    size_t n = 0;
 
     a->n_found_ids = a->n_found_edges = 0;
-    a->walk_states[0] = state;
-    for (uint32_t i = 1; i < v->n_nodes; a->n_walked++) {
-        const struct upg_trie_node *node = &v->nodes[i];
-        const upg_state to =
-            upg_state_step(&a->states, a->walk_states[node->depth - 1], node->byte);
-        const uint8_t flags = a->states.infos[to].flags;
-
-        if (to == UPG_STATE_DEAD) {
-            i = node->end;
-            continue;
-        }
-        if (node->token >= 0 && !add_token(a, (uint32_t)node->token, to))
-            return;
-        if ((flags & UPG_STATE_ACCEPTS) && !add_edges(a, i))
-            return;
-        a->walk_states[node->depth] = to;
-        i = flags & UPG_STATE_FINAL ? node->end : i + 1;
+    if (!reserve_found(a, with_states) || !upg_state_fill(s, state)) {
+        fail_heads(a);
+        return;
     }
+    ids = a->found_ids;
+    states = a->found_states;
+    rows[0] = (uint32_t)s->infos[state].row;
+    for (uint32_t i = root + 1, next; i < end; i = next) {
+        const struct upg_trie_node *node = &nodes[i];
+        const upg_state to = s->rows[rows[node->depth - 1]][node->byte];
+        const struct upg_state_info *info = &s->infos[to];
+
+        a->n_walked++;
+        next = node->end;
+        if (to == UPG_STATE_DEAD)
+            continue;
+        ids[n] = (uint32_t)node->token;
+        states[with_states ? n : 0] = to;
+        n += node->token >= 0; /* no branch: it could not be foreseen */
+        if ((info->flags & UPG_STATE_ACCEPTS) && !add_edges(a, i))
+            return;
+        if ((info->flags & UPG_STATE_FINAL) || next == i + 1)
+            continue;
+        if (info->row == UPG_ROW_NONE && !upg_state_fill(s, to))
+            return;
+        rows[node->depth] = (uint32_t)s->infos[to].row;
+        next = i + 1;
+    }
+    a->n_found_ids = n;
 }
 
 /* Edges by byte, so that those whose byte cannot come are passed over at once. */
@@ -157,13 +180,13 @@ static size_t head_bytes(const struct upg_automaton *a, const struct upg_head *h
            head->n_edges * sizeof *head->edges + set_bytes(a, &head->tokens);
 }
 
-static bool reserve_head_of(struct upg_automaton *a, upg_state state)
+static bool reserve_head_of(struct upg_automaton *a, size_t key)
 {
     uint32_t *head_of;
 
-    if (state < a->n_head_of)
+    if (key < a->n_head_of)
         return true;
-    head_of = upg_grow(a->head_of, &a->head_of_capacity, (size_t)state + 1, sizeof *head_of);
+    head_of = upg_grow(a->head_of, &a->head_of_capacity, key + 1, sizeof *head_of);
     if (!head_of)
         return false;
     a->head_of = head_of;
@@ -214,10 +237,10 @@ static upg_expr widen(struct upg_automaton *a, upg_expr e, uint32_t reach, bool 
     }
 }
 
-static upg_state widened(struct upg_automaton *a, upg_state state, bool keeps_min)
+static upg_state widened(struct upg_automaton *a, upg_state state, size_t tree, bool keeps_min)
 {
     const upg_expr e = a->states.infos[state].expr;
-    const uint32_t reach = (uint32_t)a->grammar->vocabulary->max_depth + 1;
+    const uint32_t reach = a->grammar->vocabulary->trees[tree].depth + 1;
 
     if (a->states.exprs.nodes[e].flags & UPG_EXPR_BOOLEAN)
         return state;
@@ -225,17 +248,18 @@ static upg_state widened(struct upg_automaton *a, upg_state state, bool keeps_mi
 }
 
 /* The number of the head of a state as it is; SIZE_MAX on failure. */
-static size_t find_head(struct upg_automaton *a, upg_state state)
+static size_t find_head(struct upg_automaton *a, upg_state state, size_t tree)
 {
+    const size_t key = UPG_N_TREES * (size_t)state + tree;
     struct upg_head *heads;
 
-    if (!reserve_head_of(a, state)) {
+    if (!reserve_head_of(a, key)) {
         fail_heads(a);
         return SIZE_MAX;
     }
-    if (a->head_of[state] > 0)
-        return a->head_of[state] - 1;
-    walk_lexeme(a, state);
+    if (a->head_of[key] > 0)
+        return a->head_of[key] - 1;
+    walk_lexeme(a, state, a->grammar->vocabulary->trees[tree].root, false);
     if (a->head_bytes > MAX_HEAD_BYTES)
         upg_heads_clear(a);
     heads = upg_grow(a->heads, &a->head_capacity, a->n_heads + 1, sizeof *heads);
@@ -251,15 +275,8 @@ static size_t find_head(struct upg_automaton *a, upg_state state)
         return SIZE_MAX;
     }
     a->head_bytes += head_bytes(a, &heads[a->n_heads]);
-    a->head_of[state] = (uint32_t)++a->n_heads;
+    a->head_of[key] = (uint32_t)++a->n_heads;
     return a->n_heads - 1;
-}
-
-const struct upg_head *upg_head_of(struct upg_automaton *a, upg_state state)
-{
-    const size_t head = find_head(a, widened(a, state, false));
-
-    return head != SIZE_MAX ? &a->heads[head] : NULL;
 }
 
 static int compare_groups(const void *p, const void *q)
@@ -327,15 +344,16 @@ static bool pack_groups(struct upg_automaton *a, struct upg_head *head)
     return is_good;
 }
 
-const struct upg_head *upg_head_with_groups(struct upg_automaton *a, upg_state state)
+const struct upg_head *upg_head_of(struct upg_automaton *a, upg_state state, size_t tree,
+                                   bool with_groups)
 {
-    const upg_state wide = widened(a, state, true);
-    const size_t head = find_head(a, wide);
+    const upg_state wide = widened(a, state, tree, with_groups);
+    const size_t head = find_head(a, wide, tree);
 
     if (head == SIZE_MAX)
         return NULL;
-    if (!a->heads[head].groups) {
-        walk_lexeme(a, wide);
+    if (with_groups && !a->heads[head].groups) {
+        walk_lexeme(a, wide, a->grammar->vocabulary->trees[tree].root, true);
         if (a->failed != UPG_OK || !pack_groups(a, &a->heads[head])) {
             fail_heads(a);
             return NULL;
@@ -363,6 +381,7 @@ void upg_heads_warm(struct upg_automaton *a)
             UPG_EXPR_MAX_WORK - a->states.exprs.work_left > WARM_WORK)
             return;
         if (!(a->states.infos[state].flags & UPG_STATE_FINAL) && upg_state_fill(&a->states, state))
-            find_head(a, widened(a, state, false));
+            for (size_t tree = 0; tree < UPG_N_TREES; tree++)
+                find_head(a, widened(a, state, tree, false), tree);
     }
 }

@@ -1,7 +1,7 @@
 /* heads.h -- the tokens with which a lexeme goes on.
  *
  * The tokens that stay inside a lexeme depend on its state alone.  They are found by one walk
- * through the tree of tokens and kept: this is the *head* of the state.  The walk also notes the
+ * through a tree of tokens and kept: this is the *head* of the state.  The walk also notes the
  * *edges*: the nodes that come when the lexeme may be complete, so that the rest of their tokens
  * belongs to what is behind it. */
 #ifndef UPG_CONSTRAIN_HEADS_H
@@ -36,11 +36,10 @@ struct upg_head {
     size_t n_edges, n_runs, n_groups;
 };
 
-/* The head of a state; NULL on failure. */
-const struct upg_head *upg_head_of(struct upg_automaton *a, upg_state state);
-
-/* The same with groups, the largest first, of a state that needs as many more bytes as this one. */
-const struct upg_head *upg_head_with_groups(struct upg_automaton *a, upg_state state);
+/* The head of a state in one of the vocabulary's trees, with groups, the largest first, if they are
+ * wanted.  NULL on failure. */
+const struct upg_head *upg_head_of(struct upg_automaton *a, upg_state state, size_t tree,
+                                   bool with_groups);
 
 /* Put a number at the end of a list; false on failure. */
 bool upg_add_found(struct upg_automaton *a, uint32_t **list, size_t *n, size_t *capacity,

@@ -177,16 +177,17 @@ static void lack_below(struct upg_automaton *a, uint32_t i, bool with_token)
 }
 
 /* Walk a name's lexeme and its class's together, where they are not the same. */
-static struct lack find_lack(struct upg_automaton *a, upg_state name, upg_state class_state)
+static struct lack find_lack(struct upg_automaton *a, upg_state name, upg_state class_state,
+                             uint32_t root)
 {
-    const struct upg_vocabulary *v = a->grammar->vocabulary;
+    const struct upg_trie_node *nodes = a->grammar->vocabulary->nodes;
     upg_state *const names = a->walk_states, *const classes = a->walk_places;
 
     a->n_found_ids = a->n_found_edges = 0;
     names[0] = name;
     classes[0] = class_state;
-    for (uint32_t i = 1; i < v->n_nodes && a->failed == UPG_OK;) {
-        const struct upg_trie_node *node = &v->nodes[i];
+    for (uint32_t i = root + 1; i < nodes[root].end && a->failed == UPG_OK;) {
+        const struct upg_trie_node *node = &nodes[i];
         const upg_state n = upg_state_step(&a->states, names[node->depth - 1], node->byte);
         const upg_state c = upg_state_step(&a->states, classes[node->depth - 1], node->byte);
 
@@ -203,7 +204,7 @@ static struct lack find_lack(struct upg_automaton *a, upg_state name, upg_state 
     return (struct lack){a->found_ids, a->found_edges, a->n_found_ids, a->n_found_edges / 2};
 }
 
-static void mask_name(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
+static void mask_name(struct upg_automaton *a, upg_cell cell, size_t tree, uint32_t *bits)
 {
     const upg_state name = a->units.nodes[a->cells[cell].unit].a;
     const upg_cell next = a->cells[cell].next;
@@ -217,9 +218,9 @@ static void mask_name(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
 
     a->limit -= a->limit == UPG_NO_LIMIT ? 0 : a->limit < NAME_SLACK ? a->limit : NAME_SLACK;
     all = all_fit(a, class_state, next);
-    head = all ? upg_head_of(a, class_state) : upg_head_with_groups(a, class_state);
+    head = upg_head_of(a, class_state, tree, !all);
     if (head && class_state != name)
-        lack = find_lack(a, name, class_state);
+        lack = find_lack(a, name, class_state, a->grammar->vocabulary->trees[tree].root);
     for (size_t i = 0; i < lack.n_ids; i++) /* what other cells allow stays */
         if (!has_bit(bits, lack.ids[i]))
             lack.ids[n_kept++] = lack.ids[i];
@@ -232,26 +233,31 @@ static void mask_name(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
         add_edges_of(a, head, behind, &lack, bits);
 }
 
-static void mask_cell(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
+static void mask_lexeme(struct upg_automaton *a, upg_cell cell, size_t tree, uint32_t *bits)
 {
-    const struct upg_unit_node unit = a->units.nodes[a->cells[cell].unit];
+    const upg_state state = a->units.nodes[a->cells[cell].unit].a;
     const upg_cell next = a->cells[cell].next;
-    const uint32_t distance = a->limit == UPG_NO_LIMIT ? 0 : upg_cell_distance(a, cell);
-    const struct upg_head *head;
-    bool all;
+    const bool all = all_fit(a, state, next);
+    const struct upg_head *head = upg_head_of(a, state, tree, !all);
 
-    a->enough = distance < UPG_FAR ? distance + ENOUGH_MORE : ENOUGH;
-    if (unit.kind == UPG_UNIT_KIND_NAME)
-        mask_name(a, cell, bits);
-    if (unit.kind != UPG_UNIT_KIND_STATE)
-        return;
-    all = all_fit(a, unit.a, next);
-    head = all ? upg_head_of(a, unit.a) : upg_head_with_groups(a, unit.a);
     if (!head)
         return;
     if (head->n_edges > 0)
         add_edges_of(a, head, upg_cell_behind(a, cell, UPG_NO_ID), NULL, bits);
     add_head(a, head, all, next, bits);
+}
+
+static void mask_cell(struct upg_automaton *a, upg_cell cell, uint32_t *bits)
+{
+    const uint32_t kind = a->units.nodes[a->cells[cell].unit].kind;
+    const uint32_t distance = a->limit == UPG_NO_LIMIT ? 0 : upg_cell_distance(a, cell);
+
+    a->enough = distance < UPG_FAR ? distance + ENOUGH_MORE : ENOUGH;
+    for (size_t tree = 0; tree < UPG_N_TREES; tree++)
+        if (kind == UPG_UNIT_KIND_NAME)
+            mask_name(a, cell, tree, bits);
+        else if (kind == UPG_UNIT_KIND_STATE)
+            mask_lexeme(a, cell, tree, bits);
 }
 
 static void begin_mask(struct upg_automaton *a, size_t limit)

@@ -146,14 +146,18 @@ static upg_cell follow_plan(struct upg_automaton *a, upg_cell cell, uint32_t *no
 /* Tokens from a cell on when those of all cells behind it on the plan are known. */
 static uint32_t count_tokens(struct upg_automaton *a, upg_cell cell)
 {
-    const struct upg_trie_node *nodes = a->grammar->vocabulary->nodes;
-    uint32_t best = UPG_FAR, node = 0;
+    const struct upg_vocabulary *v = a->grammar->vocabulary;
+    uint32_t best = UPG_FAR;
 
     if (a->cells[cell].plan_byte == NO_BYTE)
         return a->cells[a->cells[cell].plan].n_tokens;
-    for (upg_cell at = cell; (at = follow_plan(a, at, &node)) != UPG_NO_ID;)
-        if (nodes[node].token >= 0 && a->cells[at].n_tokens < best)
-            best = a->cells[at].n_tokens + 1;
+    for (size_t tree = 0; tree < UPG_N_TREES; tree++) {
+        uint32_t node = v->trees[tree].root;
+
+        for (upg_cell at = cell; (at = follow_plan(a, at, &node)) != UPG_NO_ID;)
+            if (v->nodes[node].token >= 0 && a->cells[at].n_tokens < best)
+                best = a->cells[at].n_tokens + 1;
+    }
     return best;
 }
 
@@ -189,13 +193,16 @@ uint32_t upg_cell_n_tokens(struct upg_automaton *a, upg_cell cell)
 
 void upg_plan_mask(struct upg_automaton *a, upg_cell cell, size_t limit, uint32_t *bits)
 {
-    const struct upg_trie_node *nodes = a->grammar->vocabulary->nodes;
-    uint32_t node = 0;
+    const struct upg_vocabulary *v = a->grammar->vocabulary;
 
-    while ((cell = follow_plan(a, cell, &node)) != UPG_NO_ID) {
-        const int32_t token = nodes[node].token;
-        if (token >= 0 && upg_cell_n_tokens(a, cell) <= limit)
-            bits[token / 32] |= 1u << (token % 32);
+    for (size_t tree = 0; tree < UPG_N_TREES; tree++) {
+        uint32_t node = v->trees[tree].root;
+
+        for (upg_cell at = cell; (at = follow_plan(a, at, &node)) != UPG_NO_ID;) {
+            const int32_t token = v->nodes[node].token;
+            if (token >= 0 && upg_cell_n_tokens(a, at) <= limit)
+                bits[token / 32] |= 1u << (token % 32);
+        }
     }
 }
 

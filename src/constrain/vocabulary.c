@@ -145,16 +145,15 @@ static size_t common_prefix(const struct token *a, const struct token *b)
     return n;
 }
 
-/* Nodes of the sorted tokens.  A token with the bytes of the one before it gets a last node of its
- * own beside the other's, so that a node has one token. */
+/* Nodes of the sorted tokens, behind those that there are.  A token with the bytes of the one before
+ * it gets a last node of its own beside the other's, so that a node has one token. */
 static void build_tree(struct upg_vocabulary *v, const struct token *tokens, size_t n,
                        uint32_t *open)
 {
+    const size_t root = v->n_nodes++;
     size_t depth = 0; /* open[1 .. depth] are the nodes of the last token */
 
-    v->nodes[0] = (struct upg_trie_node){.token = -1};
-    v->n_nodes = 1;
-    open[0] = 0;
+    v->nodes[root] = (struct upg_trie_node){.token = -1};
     for (size_t t = 0; t < n; t++) {
         size_t common = t > 0 ? common_prefix(&tokens[t - 1], &tokens[t]) : 0;
 
@@ -173,14 +172,33 @@ static void build_tree(struct upg_vocabulary *v, const struct token *tokens, siz
     }
     for (; depth > 0; depth--)
         v->nodes[open[depth]].end = (uint32_t)v->n_nodes;
-    v->nodes[0].end = (uint32_t)v->n_nodes;
+    v->nodes[root].end = (uint32_t)v->n_nodes;
 }
 
-static upg_status make_tree(struct upg_vocabulary *v, upg_error *err)
+/* The tree of the tokens of min .. max bytes; list is scratch. */
+static void make_tree(struct upg_vocabulary *v, const struct token *tokens, size_t n, size_t tree,
+                      struct token *list, uint32_t *open)
+{
+    const uint32_t min = tree == 0 ? 0 : UPG_SHORT_TOKEN + 1;
+    const uint32_t max = tree == 0 ? UPG_SHORT_TOKEN : UINT32_MAX;
+    size_t n_listed = 0;
+
+    for (size_t t = 0; t < n; t++)
+        if (tokens[t].n >= min && tokens[t].n <= max) {
+            list[n_listed++] = tokens[t];
+            if (tokens[t].n > v->trees[tree].depth)
+                v->trees[tree].depth = tokens[t].n;
+        }
+    v->trees[tree].root = (uint32_t)v->n_nodes;
+    build_tree(v, list, n_listed, open);
+}
+
+static upg_status make_trees(struct upg_vocabulary *v, upg_error *err)
 {
     struct token *tokens = calloc(v->n_ids + 1, sizeof *tokens);
+    struct token *list = calloc(v->n_ids + 1, sizeof *list);
     uint32_t *open = NULL;
-    size_t n = 0, n_nodes = 1;
+    size_t n = 0, n_nodes = UPG_N_TREES;
 
     v->max_depth = 1; /* a divisor */
     for (size_t id = 0; tokens && id < v->n_ids; id++) {
@@ -190,18 +208,21 @@ static upg_status make_tree(struct upg_vocabulary *v, upg_error *err)
             tokens[n++] = (struct token){v->bytes + begin, length, (int32_t)id};
         if (length > v->max_depth)
             v->max_depth = length;
+        if (length > UPG_SHORT_TOKEN) /* may share nothing with its neighbours in its own tree */
+            n_nodes += length;
     }
-    if (tokens) {
+    if (tokens && list) {
         qsort(tokens, n, sizeof *tokens, compare_tokens);
         for (size_t t = 0; t < n; t++)
             n_nodes += tokens[t].n - (t > 0 ? common_prefix(&tokens[t - 1], &tokens[t]) : 0) + 1;
         open = calloc(v->max_depth + 1, sizeof *open);
         v->nodes = calloc(n_nodes, sizeof *v->nodes);
     }
-    if (tokens && open && v->nodes)
-        build_tree(v, tokens, n, open);
+    for (size_t tree = 0; tree < UPG_N_TREES && open && v->nodes; tree++)
+        make_tree(v, tokens, n, tree, list, open);
     free(open);
     free(tokens);
+    free(list);
     return v->n_nodes > 0 ? UPG_OK : upg_fail_memory(err, "a tree of tokens", n_nodes);
 }
 
@@ -234,7 +255,7 @@ upg_status upg_vocabulary_new(upg_vocabulary **vocabulary, const upg_tokenizer *
     if (status == UPG_OK)
         status = copy_stop_ids(v, stop_ids, n_stop_ids, err);
     if (status == UPG_OK)
-        status = make_tree(v, err);
+        status = make_trees(v, err);
     if (status == UPG_OK)
         *vocabulary = v;
     else

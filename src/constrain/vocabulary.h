@@ -1,7 +1,8 @@
 /* vocabulary.h -- the tokens of a model as a tree of bytes.
  *
- * The tree lies in one array in preorder: a walk goes forward through memory, and passes over what
- * begins with a wrong byte by one jump. */
+ * A tree lies in an array in preorder: a walk goes forward through memory, and passes over what
+ * begins with a wrong byte by one jump.  Short tokens and the few long ones have a tree each: what
+ * can be seen within 16 bytes is the same in many more states than what can be seen within 100. */
 #ifndef UPG_CONSTRAIN_VOCABULARY_H
 #define UPG_CONSTRAIN_VOCABULARY_H
 
@@ -21,10 +22,17 @@ struct upg_trie_node {
     uint8_t byte;   /* the last of them */
 };
 
+/* The trees: tokens of up to UPG_SHORT_TOKEN bytes, and longer ones. */
+enum { UPG_N_TREES = 2, UPG_SHORT_TOKEN = 16 };
+
 struct upg_vocabulary {
     atomic_size_t n_users;
-    struct upg_trie_node *nodes; /* [n_nodes], nodes[0] is the root */
+    struct upg_trie_node *nodes; /* [n_nodes] one tree behind the other */
     size_t n_nodes;
+    struct {
+        uint32_t root;  /* the tree is nodes[root .. nodes[root].end) */
+        uint32_t depth; /* the greatest of a node */
+    } trees[UPG_N_TREES];
     char *bytes;       /* of all tokens, one after the other */
     uint32_t *offsets; /* [n_ids + 1] token id has bytes[offsets[id] .. offsets[id + 1]) */
     size_t n_ids;

@@ -135,8 +135,12 @@ def test_schemas_against_llguidance(vocabulary):
     (constraints.GBNF, GRAMMARS[1], "(ab+12*(x))-y"),
     (constraints.SCHEMA, "{}", '{"a": [1, "x", {"a": null}], "b": 1.5e3}'),
     (constraints.SCHEMA, '{"type": "object", "propertyNames": {"enum": ["a", "b"]}}', '{"b": 1, "a": {}}'),
+    (constraints.SCHEMA, '{"items": {"type": "string", "minLength": 19, "maxLength": 40}}', '["' + 30 * "a" + '"]'),
+    (constraints.SCHEMA, '{"type": "string", "pattern": "^(a{30}|b)+$", "maxLength": 70}', '"' + 60 * "a" + 'bb"'),
 ])
-def test_masks_are_what_can_be_accepted(vocabulary, kind, text, sample):
+@pytest.mark.parametrize("name", ["vocabulary", "longer_vocabulary"])
+def test_masks_are_what_can_be_accepted(request, name, kind, text, sample):
+    vocabulary = request.getfixturevalue(name)
     constraint = vocabulary.grammar(kind, text).start()
     for character in sample:
         accepted = []
