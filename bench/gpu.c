@@ -114,8 +114,26 @@ static void prefill_speed(upg_engine *engine, size_t n)
     }
 }
 
+/* Where the time of the step that ran last went. */
+static void print_profile(upg_engine *engine)
+{
+    double ns[GPU_N_PROGRAMS + 1], sum = 0;
+    size_t counts[GPU_N_PROGRAMS + 1];
+    upg_error err;
+
+    must(gpu_step_times(&engine->gpu->step, ns, counts, &err), &err);
+    for (size_t i = 0; i < GPU_N_PROGRAMS + 1; i++)
+        sum += ns[i];
+    printf("  %.3f ms on the device\n", 1e-6 * sum);
+    for (size_t i = 0; i < GPU_N_PROGRAMS + 1; i++)
+        if (counts[i] > 0)
+            printf("  %-16s %4zu x %8.2f us = %7.3f ms\n",
+                   gpu_program_name(i < GPU_N_PROGRAMS ? (enum gpu_program)i : GPU_COPY), counts[i],
+                   1e-3 * ns[i] / (double)counts[i], 1e-6 * ns[i]);
+}
+
 /* Steps of n sequences with one row each. */
-static void batch_speed(upg_engine *engine, size_t n)
+static void batch_speed(upg_engine *engine, size_t n, bool with_profile)
 {
     const size_t n_vocab = engine->model->config.n_vocab;
     float *logits = malloc(n * n_vocab * sizeof *logits);
@@ -137,15 +155,16 @@ static void batch_speed(upg_engine *engine, size_t n)
         times[step] = now() - start;
     }
     printf("decode of %zu sequences: %.1f tokens/s together\n", n, (double)n / median(times, 16));
+    if (with_profile)
+        print_profile(engine);
     for (size_t i = 0; i < n; i++)
         upg_sequence_free(sequences[i]);
     free(logits);
 }
 
+/* A step of n tokens behind n others. */
 static void profile(upg_engine *engine, const char *what, size_t n)
 {
-    double ns[GPU_N_PROGRAMS + 1], sum = 0;
-    size_t counts[GPU_N_PROGRAMS + 1];
     upg_sequence *sequence;
     upg_error err;
     double start;
@@ -154,16 +173,8 @@ static void profile(upg_engine *engine, const char *what, size_t n)
     append(sequence, n, engine->model->config.n_vocab);
     start = now();
     append(sequence, n, engine->model->config.n_vocab);
-    start = now() - start;
-    must(gpu_step_times(&engine->gpu->step, ns, counts, &err), &err);
-    for (size_t i = 0; i < GPU_N_PROGRAMS + 1; i++)
-        sum += ns[i];
-    printf("%s: %.3f ms, %.3f ms on the device\n", what, 1e3 * start, 1e-6 * sum);
-    for (size_t i = 0; i < GPU_N_PROGRAMS + 1; i++)
-        if (counts[i] > 0)
-            printf("  %-16s %4zu x %8.2f us = %7.3f ms\n",
-                   gpu_program_name(i < GPU_N_PROGRAMS ? (enum gpu_program)i : GPU_COPY), counts[i],
-                   1e-3 * ns[i] / (double)counts[i], 1e-6 * ns[i]);
+    printf("%s: %.3f ms\n", what, 1e3 * (now() - start));
+    print_profile(engine);
     upg_sequence_free(sequence);
 }
 
@@ -195,8 +206,8 @@ int main(int argc, char **argv)
     copy_speed(engine->gpu);
     decode_speed(engine, sequence, n_bytes);
     upg_sequence_free(sequence);
-    batch_speed(engine, 2);
-    batch_speed(engine, N_BATCH);
+    for (size_t n = 2; n <= N_BATCH; n *= 2)
+        batch_speed(engine, n, false);
     if (engine->context > N_PREFILL)
         prefill_speed(engine, N_PREFILL);
     if (engine->context > 2 * N_PREFILL + N_DECODE) {
@@ -207,6 +218,7 @@ int main(int argc, char **argv)
     }
     must(gpu_step_measure(&engine->gpu->step, &err), &err);
     profile(engine, "a token", 1);
+    batch_speed(engine, N_BATCH, true);
     profile(engine, "256 tokens", engine->context > 512 ? 256 : 16);
     if (engine->context > 2 * engine->max_rows)
         profile(engine, "the most tokens of a step", engine->max_rows);

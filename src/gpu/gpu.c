@@ -36,7 +36,6 @@ void upg_gpu_close(struct upg_gpu *gpu)
     gpu_buffer_free(&gpu->device, &gpu->scratch.codes);
     gpu_buffer_free(&gpu->device, &gpu->scratch.scales);
     gpu_buffer_free(&gpu->device, &gpu->scratch.sums);
-    gpu_buffer_free(&gpu->device, &gpu->scratch.counters);
     gpu_buffer_free(&gpu->device, &gpu->scratch.decoded);
     gpu_buffer_free(&gpu->device, &gpu->scratch.partial);
     for (size_t i = 0; i < gpu->n_activations; i++) {

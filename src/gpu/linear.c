@@ -6,7 +6,6 @@
  * bytes first, and its product needs no more than its outputs; a matrix too large for that (a head)
  * is multiplied in several passes. */
 #include "gpu/state.h"
-#include "gpu/upload.h"
 
 #include <string.h>
 
@@ -16,8 +15,10 @@ enum {
     MAX_TILE = 8,              /* rows that a packed program takes at a time */
     LEAST_UNITS = 3, /* of packed.comp, for which a workgroup's tables are worth filling */
     NORM_ROWS = 64,  /* from here on all workgroups of a row adding its squares costs more, */
-    MANY_ROWS = 49,  /* from here on decoding first is faster (H100: 75 ms a step), */
-    MATRIX_ROWS = 25 /* and with cooperative matrices */
+    MANY_ROWS = 49,  /* from here on decoding first is faster (H100: 75 ms a step). */
+    /* With cooperative matrices: */
+    FEW_MATRIX_ROWS = 9, /* from here on packed_matrix, */
+    MATRIX_ROWS = 129    /* and decoding first */
 };
 
 static uint64_t lesser(uint64_t a, uint64_t b)
@@ -44,11 +45,12 @@ static uint64_t row_sums_bytes(const struct gpu_linear *linear)
 static uint32_t pass_rows(const struct upg_gpu *gpu, const struct gpu_linear *linear)
 {
     const uint64_t each = row_sums_bytes(linear);
-    /* The parts' sums begin at multiples of GPU_ALIGN. */
     const uint64_t n_bytes = lesser(gpu->scratch.sums.n_bytes, gpu->device.limits.max_range);
+    /* The parts' sums begin at multiples of GPU_ALIGN. */
     const uint64_t n = each ? (n_bytes - UPG_MAX_PARTS * GPU_ALIGN) / each : 1;
+    const uint64_t tile = n >= GPU_PACKED_TOKENS ? GPU_PACKED_TOKENS : n >= MAX_TILE ? MAX_TILE : 1;
 
-    return (uint32_t)(n > MAX_TILE ? n / MAX_TILE * MAX_TILE : n > 0 ? n : 1);
+    return n > 0 ? (uint32_t)(n / tile * tile) : 1;
 }
 
 static uint64_t align(uint64_t n_bytes)
@@ -117,21 +119,16 @@ bool gpu_add_by_map(struct upg_gpu *gpu, struct gpu_place x, uint32_t x_stride, 
                     uint32_t n_cols, uint32_t n_rows)
 {
     struct gpu_command *last = gpu_step_last(&gpu->step);
-    const bool is_finish = last && last->program == GPU_PROGRAM_finish;
-    struct gpu_range *range;
-    uint32_t *c; /* from y_begin on: stride, has_output_transform, adds */
 
-    if (!last || (!is_finish && !gpu_is_packed_program(last->program)))
+    if (!last || (last->program != GPU_PROGRAM_finish && last->program != GPU_PROGRAM_finish_sums))
         return false;
-    range = &last->ranges[is_finish ? 3 : 8];
-    c = &last->constants[is_finish ? 2 : 5];
-    if ((is_finish ? last->groups[1] : last->constants[1]) != n_rows ||
-        last->constants[is_finish ? 0 : 4] != n_cols || !is_same_place(range, c[0], y))
+    if (last->groups[1] != n_rows || last->constants[0] != n_cols ||
+        !is_same_place(&last->ranges[3], last->constants[2], y))
         return false;
-    *range = x.range;
-    c[0] = x.begin;
-    c[1] = x_stride;
-    c[3] = 1;
+    last->ranges[3] = x.range;
+    last->constants[2] = x.begin;
+    last->constants[3] = x_stride;
+    last->constants[5] = 1; /* adds */
     return true;
 }
 
@@ -154,39 +151,51 @@ static void quantize(struct upg_gpu *gpu, const struct gpu_matrix *part, struct 
     gpu_step_add(&gpu->step, &command);
 }
 
-/* Counters of a matrix: one for 256 rows of a tile of tokens. */
-static uint32_t n_counters_of(const struct gpu_matrix *part, uint32_t n_rows)
+/* Whether packed_matrix.comp multiplies n_rows at a time: for fewer it is slower, and its sums are of
+ * whole tiles. */
+static bool has_matrix_pass(const struct upg_gpu *gpu, uint32_t n_rows)
 {
-    return (part->padded_rows + 255) / 256 * ((n_rows + MAX_TILE - 1) / MAX_TILE);
+    const struct gpu_limits *l = &gpu->device.limits;
+
+    return l->has_matrix && l->has_dot && n_rows >= FEW_MATRIX_ROWS;
 }
 
-/* Where a matrix of a map puts its results. */
-struct output {
-    struct gpu_range sums;
-    uint32_t first_counter;
-    struct gpu_place y;
-    uint32_t y_stride;
-};
-
-static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part,
-                     const struct output *output, uint32_t n_rows, uint32_t joined)
+static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range sums,
+                     uint32_t n_rows, bool with_matrix, uint32_t joined)
 {
     const uint32_t log2_tile = n_rows > 4 ? 3 : n_rows > 2 ? 2 : n_rows > 1 ? 1 : 0;
-    const uint32_t tile = 1U << log2_tile;
+    const uint32_t tile = with_matrix ? GPU_PACKED_TOKENS : 1U << log2_tile;
     const uint32_t n_units = part->padded_rows / UPG_ROW_BLOCK * part->n_blocks;
     const uint32_t most = (n_units + LEAST_UNITS - 1) / LEAST_UNITS;
-    const uint32_t n_groups = gpu->programs.tuning.n_groups;
+    const uint32_t n_groups = gpu->programs.tuning.n_groups * (with_matrix ? 2 : 1);
     const struct gpu_command command = {
-        .program = gpu_packed_program(part->k, log2_tile),
+        .program = with_matrix ? gpu_packed_matrix_program(part->k)
+                               : gpu_packed_program(part->k, log2_tile),
         .joined = joined,
         .groups = {most < n_groups ? most : n_groups, 1, (n_rows + tile - 1) / tile},
-        .n_ranges = 10,
+        .n_ranges = 4,
         .ranges = {part->codes, gpu_whole(&gpu->scratch.codes), gpu_pairs(&gpu->weights, part->k),
-                   output->sums, gpu_whole(&gpu->scratch.scales), part->row_scale, part->gain,
-                   part->signs_out, output->y.range, gpu_whole(&gpu->scratch.counters)},
-        .constants = {part->padded_cols / UPG_COL_GROUP, n_rows, part->n_blocks, part->padded_rows,
-                      part->n_rows, output->y.begin, output->y_stride, part->has_output_transform,
-                      0, output->first_counter}};
+                   sums},
+        .constants = {part->padded_cols / UPG_COL_GROUP, n_rows, part->n_blocks,
+                      part->padded_rows}};
+
+    gpu_step_add(&gpu->step, &command);
+}
+
+/* Outputs from float32 totals or, with_sums, from those of multiply(). */
+static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range from,
+                        bool with_sums, uint32_t bias, struct gpu_place y, uint32_t y_stride,
+                        uint32_t n_rows, uint32_t joined)
+{
+    const struct gpu_command command = {
+        .program = with_sums ? GPU_PROGRAM_finish_sums : GPU_PROGRAM_finish,
+        .joined = joined,
+        .groups = {(part->padded_rows + 255) / 256, n_rows, 1},
+        .n_ranges = with_sums ? 6 : 4,
+        .ranges = {from, part->row_scale, part->signs_out, y.range, gpu_whole(&gpu->scratch.scales),
+                   part->gain},
+        .constants = {part->n_rows, part->padded_rows, y.begin, y_stride,
+                      part->has_output_transform, 0, part->n_blocks, bias}};
 
     gpu_step_add(&gpu->step, &command);
 }
@@ -229,22 +238,33 @@ static void plain_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, st
 /* One pass over all packed parts. */
 static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
                          uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows,
-                         const struct gpu_command *source)
+                         uint32_t pass, const struct gpu_command *source)
 {
-    struct output output = {.sums = {.buffer = gpu->scratch.sums.buffer}, .y_stride = y_stride};
+    const bool with_matrix = has_matrix_pass(gpu, n_rows) && pass % GPU_PACKED_TOKENS == 0;
+    const uint32_t n_sums = with_matrix ? (n_rows + 15) / 16 * 16 : n_rows;
+    struct gpu_range sums[UPG_MAX_PARTS];
+    uint64_t end = 0;
     uint32_t joined = 0;
 
     for (size_t i = 0; i < linear->n_parts; i++) {
         const struct gpu_matrix *part = &linear->part[i];
 
+        if (part->type != UPG_TYPE_PACKED)
+            continue;
+        if (!joined)
+            quantize(gpu, part, x, x_stride, n_rows, source);
+        sums[i] = (struct gpu_range){gpu->scratch.sums.buffer, end, n_sums * sums_bytes_of(part)};
+        multiply(gpu, part, sums[i], n_rows, with_matrix, joined);
+        end += align(sums[i].n_bytes);
+        joined = 1;
+    }
+    joined = 0;
+    for (size_t i = 0; i < linear->n_parts; i++) {
+        const struct gpu_matrix *part = &linear->part[i];
+
         if (part->type == UPG_TYPE_PACKED) {
-            if (!joined)
-                quantize(gpu, part, x, x_stride, n_rows, source);
-            output.y = y;
-            output.sums.n_bytes = n_rows * sums_bytes_of(part);
-            multiply(gpu, part, &output, n_rows, joined);
-            output.sums.offset += align(output.sums.n_bytes);
-            output.first_counter += n_counters_of(part, n_rows);
+            finish_part(gpu, part, sums[i], true, with_matrix ? 0 : 128, y, y_stride, n_rows,
+                        joined);
             joined = 1;
         }
         y.begin += part->n_rows;
@@ -328,21 +348,6 @@ static void multiply_decoded(struct upg_gpu *gpu, const struct gpu_matrix *part,
     gpu_step_add(&gpu->step, &command);
 }
 
-static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range totals,
-                        struct gpu_place y, uint32_t y_stride, uint32_t n_rows, uint32_t joined)
-{
-    const struct gpu_command command = {
-        .program = GPU_PROGRAM_finish,
-        .joined = joined,
-        .groups = {(part->padded_rows + 255) / 256, n_rows, 1},
-        .n_ranges = 4,
-        .ranges = {totals, part->row_scale, part->signs_out, y.range},
-        .constants = {part->n_rows, part->padded_rows, y.begin, y_stride,
-                      part->has_output_transform}};
-
-    gpu_step_add(&gpu->step, &command);
-}
-
 static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
                           uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows,
                           const struct gpu_command *source)
@@ -365,7 +370,7 @@ static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, 
     for (size_t i = 0; i < linear->n_parts; i++)
         multiply_decoded(gpu, &linear->part[i], decoded[i], sums[i], n_rows, i > 0);
     for (size_t i = 0; i < linear->n_parts; i++) {
-        finish_part(gpu, &linear->part[i], sums[i], y, y_stride, n_rows, i > 0);
+        finish_part(gpu, &linear->part[i], sums[i], false, 0, y, y_stride, n_rows, i > 0);
         y.begin += linear->part[i].n_rows;
     }
 }
@@ -395,7 +400,7 @@ void gpu_linear_op(void *state, struct upg_activation out, const struct upg_line
         if (decoded)
             decoded_parts(gpu, loaded, from, x_stride, to, y_stride, here, source);
         else
-            packed_parts(gpu, loaded, from, x_stride, to, y_stride, here, source);
+            packed_parts(gpu, loaded, from, x_stride, to, y_stride, here, pass, source);
         from.begin += pass * x_stride;
         to.begin += pass * y_stride;
     }
@@ -403,7 +408,7 @@ void gpu_linear_op(void *state, struct upg_activation out, const struct upg_line
 
 /* What the buffers must hold, over all maps. */
 struct needs {
-    uint64_t row_sums, codes, n_blocks, decoded, rows, counters;
+    uint64_t row_sums, codes, n_blocks, decoded, rows;
 };
 
 static uint64_t greater(uint64_t a, uint64_t b)
@@ -411,9 +416,9 @@ static uint64_t greater(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static void add_needs(struct needs *needs, const struct gpu_linear *linear, uint32_t max_rows)
+static void add_needs(struct needs *needs, const struct gpu_linear *linear)
 {
-    uint64_t counters = 0, decoded = 0, rows = 0;
+    uint64_t decoded = 0, rows = 0;
 
     needs->row_sums = greater(needs->row_sums, row_sums_bytes(linear));
     for (size_t i = 0; i < linear->n_parts; i++) {
@@ -424,29 +429,9 @@ static void add_needs(struct needs *needs, const struct gpu_linear *linear, uint
             decoded += decoded_bytes(part);
         needs->codes = greater(needs->codes, part->padded_cols);
         needs->n_blocks = greater(needs->n_blocks, part->n_blocks);
-        counters += n_counters_of(part, max_rows);
     }
     needs->rows = greater(needs->rows, rows);
     needs->decoded = greater(needs->decoded, decoded);
-    needs->counters = greater(needs->counters, counters);
-}
-
-static upg_status make_counters(struct upg_gpu *gpu, uint64_t n_bytes, upg_error *err)
-{
-    struct gpu_upload upload = {0};
-    upg_status status =
-        gpu_buffer_new(&gpu->device, &gpu->scratch.counters, n_bytes, GPU_LOCAL, "counters", err);
-
-    if (status == UPG_OK)
-        status = gpu_upload_init(&upload, &gpu->device, err);
-    if (status == UPG_OK) {
-        gpu_upload_begin(&upload, &gpu->scratch.counters);
-        gpu_upload_zeros(&upload, gpu->scratch.counters.n_bytes);
-        if (upload.failure.status != UPG_OK)
-            status = upg_fail(err, upload.failure.status, "%s", upload.failure.message);
-    }
-    gpu_upload_clear(&upload);
-    return status;
 }
 
 upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
@@ -454,16 +439,18 @@ upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
     const size_t n_layers = gpu->setup.model->config.n_layers;
     const uint64_t max_rows = gpu->setup.max_rows;
     const uint64_t alignment = UPG_MAX_PARTS * GPU_ALIGN;
+    const uint64_t whole_rows =
+        (max_rows + GPU_PACKED_TOKENS - 1) / GPU_PACKED_TOKENS * GPU_PACKED_TOKENS;
     struct needs needs = {0};
     uint64_t sums, rows;
     upg_status status;
 
     for (size_t i = 0; i < n_layers; i++)
         for (size_t j = 0; j < GPU_N_MAPS; j++)
-            add_needs(&needs, &gpu->weights.layers[i].maps[j], (uint32_t)max_rows);
+            add_needs(&needs, &gpu->weights.layers[i].maps[j]);
     rows = needs.rows; /* products of decoded matrices: the head's are passes over few rows */
-    add_needs(&needs, &gpu->weights.layers[n_layers].maps[0], (uint32_t)max_rows);
-    sums = needs.row_sums * max_rows + alignment;
+    add_needs(&needs, &gpu->weights.layers[n_layers].maps[0]);
+    sums = needs.row_sums * whole_rows + alignment;
     if (sums > SUMS_BYTES)
         sums = greater(needs.row_sums + alignment, SUMS_BYTES);
     sums = greater(sums, gemm_rows(gpu, max_rows) * rows * sizeof(float));
@@ -478,7 +465,5 @@ upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
     if (status == UPG_OK)
         status = gpu_buffer_new(&gpu->device, &gpu->scratch.decoded, needs.decoded, GPU_LOCAL,
                                 "a decoded matrix", err);
-    if (status == UPG_OK)
-        status = make_counters(gpu, needs.counters * sizeof(uint32_t), err);
     return status;
 }

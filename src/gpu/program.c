@@ -50,13 +50,26 @@ struct gpu_tuning gpu_tuning_of(const struct gpu_limits *limits)
                                .n_groups = limits->n_cores};
 }
 
+static bool is_packed_matrix(enum gpu_program program)
+{
+    return program >= GPU_PROGRAM_packed_matrix_k2 && program <= GPU_PROGRAM_packed_matrix_k4;
+}
+
 uint32_t gpu_threads_of(const struct gpu_tuning *tuning, enum gpu_program program)
 {
     const int tile = (program - GPU_PROGRAM_packed_k2_t1) % GPU_PACKED_TILES;
 
-    if (!gpu_is_packed_program(program))
+    if (is_packed_matrix(program))
+        return 256; /* what its tiles are made for */
+    if (program < GPU_PROGRAM_packed_k2_t1 || program > GPU_PROGRAM_packed_k4_t8)
         return tuning->many_threads;
     return tile < 2 ? tuning->few_threads : tuning->many_threads;
+}
+
+/* packed_matrix.comp has room for the smaller tables only. */
+static uint32_t copies_of(const struct gpu_tuning *tuning, enum gpu_program program)
+{
+    return is_packed_matrix(program) ? 16 : tuning->table_copies;
 }
 
 static upg_status make_pipeline(struct gpu_programs *programs, enum gpu_program program,
@@ -72,7 +85,7 @@ static upg_status make_pipeline(struct gpu_programs *programs, enum gpu_program 
         .codeSize = (size_t)(end - begin),
         .pCode = (const uint32_t *)(const void *)begin}; /* aligned to 64 */
     const uint32_t values[] = {gpu_threads_of(&programs->tuning, program),
-                               programs->tuning.table_copies};
+                               copies_of(&programs->tuning, program)};
     const VkSpecializationMapEntry entries[] = {{0, 0, sizeof *values},
                                                 {1, sizeof *values, sizeof *values}};
     const VkSpecializationInfo constants = {.mapEntryCount = 2, /* unknown to most programs */

@@ -9,7 +9,8 @@
 /* clang-format off */
 #define GPU_PROGRAMS(X)                                                                            \
     X(add) X(attention_f16) X(attention_f32) X(attention_matrix) X(combine)                         \
-    X(embed_k2) X(embed_k3) X(embed_k4) X(finish) X(gate) X(gemm_matrix) X(norm)                   \
+    X(embed_k2) X(embed_k3) X(embed_k4) X(finish) X(finish_sums) X(gate)                        \
+    X(gemm_matrix) X(norm) X(packed_matrix_k2) X(packed_matrix_k3) X(packed_matrix_k4)             \
     X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)                                            \
     X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
 #define GPU_DECODE_PROGRAMS(X) X(decode_k2) X(decode_k3) X(decode_k4)
@@ -32,6 +33,7 @@ enum {
     GPU_PACKED_TILES = 4,    /* t = 1, 2, 4, 8 */
     GPU_DECODE_RUN = 16,     /* RUN of decode.comp */
     GPU_GEMM_TOKENS = 32,    /* TILE of gemm.comp */
+    GPU_PACKED_TOKENS = 32,  /* TILE of packed_matrix.comp */
     GPU_MATRIX_TOKENS = 128, /* TILE of gemm_matrix.comp */
     GPU_TILE_QUERIES = 32    /* QUERIES of attention_matrix.comp */
 };
@@ -52,9 +54,9 @@ static inline enum gpu_program gpu_packed_program(int k, uint32_t log2_tile)
                               (int)log2_tile);
 }
 
-static inline bool gpu_is_packed_program(uint32_t program)
+static inline enum gpu_program gpu_packed_matrix_program(int k)
 {
-    return program >= GPU_PROGRAM_packed_k2_t1 && program <= GPU_PROGRAM_packed_k4_t8;
+    return (enum gpu_program)(GPU_PROGRAM_packed_matrix_k2 + (k - 2));
 }
 
 const char *gpu_program_name(enum gpu_program program);

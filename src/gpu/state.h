@@ -32,10 +32,9 @@ struct gpu_tile {
     uint32_t first_row, n_rows;
 };
 
-/* Buffers of linear maps: quantized rows, integer sums of pass_rows rows, and how many units of
- * outputs are summed up (0 between dispatches). */
+/* Buffers of linear maps: quantized rows, decoded parts, and sums of rows. */
 struct gpu_scratch {
-    struct gpu_buffer codes, scales, sums, counters, decoded, partial;
+    struct gpu_buffer codes, scales, sums, decoded, partial;
     uint32_t partial_rows, n_spans; /* rows of an attention dispatch, room for each head */
 };
 

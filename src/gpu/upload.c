@@ -102,15 +102,3 @@ struct gpu_range gpu_upload_copy(struct gpu_upload *upload, const void *from, ui
     }
     return gpu_upload_range(upload);
 }
-
-struct gpu_range gpu_upload_zeros(struct gpu_upload *upload, uint64_t n_bytes)
-{
-    for (uint64_t at = 0; at < n_bytes; at += PIECE_BYTES) {
-        const uint64_t n = n_bytes - at < PIECE_BYTES ? n_bytes - at : PIECE_BYTES;
-        void *to = gpu_upload_bytes(upload, n);
-
-        if (to)
-            memset(to, 0, n);
-    }
-    return gpu_upload_range(upload);
-}

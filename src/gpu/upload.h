@@ -33,6 +33,5 @@ struct gpu_range gpu_upload_range(struct gpu_upload *upload);
 
 /* n_bytes of memory as a range of its own. */
 struct gpu_range gpu_upload_copy(struct gpu_upload *upload, const void *from, uint64_t n_bytes);
-struct gpu_range gpu_upload_zeros(struct gpu_upload *upload, uint64_t n_bytes);
 
 #endif

@@ -1,10 +1,9 @@
 /* packed.comp -- a packed matrix times int8 rows (docs/codec.md, sections 3 to 5).
  *
  *   sums[t][h][row] = sum over the columns of scale block h of (v[row, col] + 128) * x[t, col]
- *   F[t][row] = fma(sums - 128 * sum of x, gain[h] * scale[t][h], F) for h ascending
  *
- * and of F the outputs (finish.glsl).  The sums are integers: every order of summation gives the
- * same bits, so the work is cut as the device likes.
+ * The sums are integers: every order of summation gives the same bits, so the work is cut as the
+ * device likes.  finish.comp makes outputs of them.
  *
  * A unit is a row block's part of a scale block.  A workgroup has a run of units, in the order in
  * which their codes lie in memory, and goes through them ROUND at a time.  A round's pairs of
@@ -12,7 +11,6 @@
  * and all 4 columns, so a vector of a pair is two words a thread, and 128 consecutive bytes a load.
  * Words of four columns are in the order 0, 2, 1, 3, as quantize.comp writes x.
  *
- * The workgroup that brings the last units of 256 rows computes their outputs.
  * Workgroups: (any number up to that of units, 1, tile of TOKENS tokens). */
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -25,37 +23,19 @@ layout(push_constant) uniform Constants
     uint n_tokens;    /* of this dispatch */
     uint n_blocks;    /* scale blocks of a row */
     uint padded_rows;
-    uint n_rows;      /* outputs that are written */
-    uint y_begin;     /* floats in front of token 0's outputs */
-    uint y_stride;
-    uint has_output_transform, adds;
-    uint first_counter; /* of the matrix */
 };
 
 layout(binding = 0) readonly buffer Codes { uvec2 codes[]; };   /* [row block][2 groups][K][16] */
 layout(binding = 1) readonly buffer X { ivec2 x[]; };           /* [token][n_groups / 2] */
 layout(binding = 2) readonly buffer Pairs { uint pairs[]; };    /* [256] plane a low, b high */
-layout(binding = 3) coherent buffer Sums { int sums[]; };       /* [token][n_blocks][padded_rows] */
-layout(binding = 4) readonly buffer Scales { float scales[]; }; /* [token][n_blocks][2]: scale, sum */
-layout(binding = 5) readonly buffer RowScale { uint row_scale[]; }; /* [padded_rows / 2] binary16 */
-layout(binding = 6) readonly buffer Gain { float gain[]; };     /* [n_blocks] */
-layout(binding = 7) readonly buffer Signs { uint signs[]; };    /* [padded_rows / 32] */
-layout(binding = 8) buffer Y { float y[]; };
-layout(binding = 9) coherent buffer Counters { uint counters[]; }; /* [tile of tokens][256 rows] */
+layout(binding = 3) writeonly buffer Sums { int sums[]; };      /* [token][n_blocks][padded_rows] */
 
 #include "packed.glsl"
 
 const uint SCALE_BLOCK = 64;                      /* column groups */
 const uint ROUND = 24 / TOKENS; /* units: 12 KB of sums */
 
-shared int scratch[ROUND * TOKENS * 128]; /* sums [token][unit][128], and room for outputs */
-
-const uint CHECKED = 32; /* 256 rows each that a workgroup looks at together */
-shared uint n_ready, ready[CHECKED]; /* those of which nothing is missing */
-
-#include "finish.glsl"
-
-/* ---- Sums ---- */
+shared int scratch[ROUND * TOKENS * 128]; /* [token][unit][128] */
 
 void load(out uvec2 words[K], uint pair, uint row)
 {
@@ -174,89 +154,6 @@ void multiply_units(uint first_unit, uint n_units)
     barrier();
 }
 
-/* ---- Outputs ---- */
-
-const uint AHEAD = 20; /* scale blocks at a time; the order of the additions stays */
-
-shared float factors[TOKENS][AHEAD];
-shared int biases[TOKENS][AHEAD];
-
-/* F of a row; all threads enter. */
-float total_of(uint t, uint row)
-{
-    const uint token = min(gl_WorkGroupID.z * TOKENS + t, n_tokens - 1);
-    float total = 0;
-
-    for (uint first = 0; first < n_blocks; first += AHEAD) {
-        const uint i = gl_LocalInvocationIndex, n = min(n_blocks - first, AHEAD);
-        int ahead[AHEAD]; /* loads side by side */
-
-        [[unroll]] for (uint j = 0; j < AHEAD; j++)
-            ahead[j] = sums[(token * n_blocks + first + min(j, n - 1)) * padded_rows + row];
-        if (i < TOKENS * AHEAD && i % AHEAD < n) {
-            const uint h = first + i % AHEAD;
-            const uint of = min(gl_WorkGroupID.z * TOKENS + i / AHEAD, n_tokens - 1);
-            const uint from = of * n_blocks + h;
-
-            factors[i / AHEAD][i % AHEAD] = gain[h] * scales[2 * from];
-            biases[i / AHEAD][i % AHEAD] = 128 * floatBitsToInt(scales[2 * from + 1]);
-        }
-        barrier();
-        [[unroll]] for (uint j = 0; j < AHEAD; j++)
-            if (j < n)
-                total = fma(float(ahead[j] - biases[t][j]), factors[t][j], total);
-        barrier();
-    }
-    return total;
-}
-
-/* Outputs of the rows of ready[]: 256 threads compute 256 rows of a token. */
-void finish_rows()
-{
-    const uint thread = gl_LocalInvocationIndex, i = thread % 256, place = thread / 256;
-    const uint n_at_once = gl_WorkGroupSize.x / 256, n = n_ready * TOKENS;
-
-    for (uint first = 0; first < n; first += n_at_once) {
-        const uint job = min(first + place, n - 1), t = job % TOKENS;
-        const uint first_row = ready[job / TOKENS] * 256, row = min(first_row + i, padded_rows - 1);
-        const uint token = gl_WorkGroupID.z * TOKENS + t;
-        const Side side = side_of(min(token, n_tokens - 1), row);
-
-        finish(total_of(t, row), side, token, first_row, i, place * 512,
-               first + place < n && token < n_tokens);
-        barrier();
-    }
-}
-
-/* Say that units are done; finish those rows of which nothing is missing. */
-void finish_units(uint begin, uint end, uint n_units)
-{
-    const uint each = 2 * n_blocks, n_counters = (padded_rows + 255) / 256; /* units of 256 rows */
-    const uint thread = gl_LocalInvocationIndex;
-
-    memoryBarrierBuffer();
-    for (uint first = begin / each; first * each < end; first += CHECKED) {
-        const uint i = first + thread, from = i * each, to = min(from + each, n_units);
-
-        if (thread == 0)
-            n_ready = 0;
-        barrier();
-        if (thread < CHECKED && from < end) {
-            const uint n_done = min(end, to) - max(begin, from);
-            const uint at = first_counter + gl_WorkGroupID.z * n_counters + i;
-
-            if (atomicAdd(counters[at], n_done) + n_done == to - from) {
-                counters[at] = 0; /* for the next step */
-                ready[atomicAdd(n_ready, 1)] = i;
-            }
-        }
-        barrier();
-        memoryBarrierBuffer();
-        finish_rows();
-        barrier();
-    }
-}
-
 void main()
 {
     const uint n_units = padded_rows / 128 * n_blocks;
@@ -267,5 +164,4 @@ void main()
     fill_tables();
     for (uint unit = begin; unit < end; unit += ROUND) /* its first barrier is the tables', too */
         multiply_units(unit, min(ROUND, end - unit));
-    finish_units(begin, end, n_units);
 }
