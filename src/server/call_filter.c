@@ -1,7 +1,7 @@
 /* call_filter.c -- a filter for answers that may be text or function calls. */
 #include "server/call_filter.h"
 
-#include "server/text_buffer.h"
+#include "server/thoughts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,9 @@ struct call_choice {
     enum binding binding;
     upg_constraint *constraint; /* owned */
     const upg_tokenizer *tokenizer;
-    struct text_buffer text; /* while undecided */
+    struct thought_splitter thoughts;
+    struct call_splitter behind; /* passes on what comes behind the thoughts: to text */
+    struct text_buffer text;     /* while undecided */
 };
 
 /* The array's beginning in an answer of n bytes: its offset; n: more must be seen; SIZE_MAX: this
@@ -45,6 +47,14 @@ static upg_status mask(void *context, size_t n_left, uint32_t *allowed, size_t n
     return UPG_OK;
 }
 
+static void add_text(void *context, enum segment_kind kind, const char *bytes, size_t n)
+{
+    struct call_choice *choice = context;
+
+    if (kind == SEGMENT_TEXT)
+        text_buffer_add(&choice->text, bytes, n);
+}
+
 static upg_status accept(void *context, int32_t id, upg_error *err)
 {
     struct call_choice *choice = context;
@@ -56,9 +66,9 @@ static upg_status accept(void *context, int32_t id, upg_error *err)
     if (choice->binding == FREE)
         return UPG_OK;
     upg_token_bytes(choice->tokenizer, id, 0, &bytes, &n_bytes);
-    text_buffer_add(&choice->text, bytes, n_bytes);
+    thought_splitter_feed(&choice->thoughts, &choice->behind, bytes, n_bytes, add_text, choice);
     text_buffer_add(&choice->text, "", 1);
-    if (choice->text.failed) {
+    if (choice->text.failed || choice->thoughts.held.failed) {
         choice->binding = FREE; /* an answer without the form is better than none */
         return UPG_OK;
     }
@@ -80,6 +90,8 @@ static void free_choice(void *context)
     struct call_choice *choice = context;
 
     upg_constraint_free(choice->constraint);
+    thought_splitter_clear(&choice->thoughts);
+    call_splitter_clear(&choice->behind);
     text_buffer_clear(&choice->text);
     free(choice);
 }
@@ -95,6 +107,7 @@ bool call_filter(upg_token_filter *filter, upg_constraint *constraint,
     }
     choice->constraint = constraint;
     choice->tokenizer = tokenizer;
+    choice->behind.state = CALLS_TEXT;
     *filter =
         (upg_token_filter){.context = choice, .mask = mask, .accept = accept, .free = free_choice};
     return true;

@@ -1,7 +1,7 @@
 /* call_filter.h -- a filter for answers that may be text or function calls, as the model likes.
  *
- * Everything is allowed until the answer begins like calls (see calls.h); from there on it is bound
- * to their schema. */
+ * Everything is allowed until the answer, or what comes behind its thoughts (thoughts.h), begins like
+ * calls (calls.h); from there on it is bound to their schema. */
 #ifndef UPG_SERVER_CALL_FILTER_H
 #define UPG_SERVER_CALL_FILTER_H
 

@@ -52,6 +52,17 @@ static void add_tokens(struct output *output, const upg_event *event)
     }
 }
 
+static void count_thoughts(struct choice *choice, const upg_event *event)
+{
+    for (size_t i = 0; i < event->n_tokens; i++) {
+        const char *bytes;
+        size_t n;
+
+        upg_token_bytes(choice->generation->server->tokenizer, event->tokens[i].id, 1, &bytes, &n);
+        thought_counter_feed(&choice->thought_tokens, bytes, n);
+    }
+}
+
 static void keep_finish(struct choice *choice, const upg_event *event)
 {
     choice->is_finished = true;
@@ -92,6 +103,7 @@ int generation_on_event(void *context, const upg_event *event)
         text_buffer_add(&choice->new.text, event->text, event->n_text_bytes);
     if (generation->request.logprobs)
         add_tokens(&choice->new, event);
+    count_thoughts(choice, event);
     if (is_last) {
         keep_finish(choice, event);
         generation->n_finished++;
@@ -122,6 +134,7 @@ static void generation_free(struct generation *generation)
         free(generation->choices[i].embedding);
         call_splitter_clear(&generation->choices[i].calls);
         thought_splitter_clear(&generation->choices[i].thoughts);
+        thought_counter_clear(&generation->choices[i].thought_tokens);
     }
     for (size_t i = 0; i < generation->n_prompts; i++)
         upg_tokens_clear(&generation->prompts[i]);
@@ -199,6 +212,15 @@ size_t generation_n_tokens(const struct generation *generation)
 
     for (size_t i = 0; i < generation->n_choices; i++)
         n += generation->choices[i].usage.n_tokens;
+    return n;
+}
+
+size_t generation_n_reasoning_tokens(const struct generation *generation)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < generation->n_choices; i++)
+        n += thought_counter_result(&generation->choices[i].thought_tokens);
     return n;
 }
 

@@ -54,6 +54,7 @@ struct choice {
     float *embedding; /* [n_embedding], owned */
     size_t n_embedding;
     upg_usage usage;
+    struct thought_counter thought_tokens;
 
     /* Of the writer alone. */
     bool is_closed;      /* its last event is written */
@@ -137,6 +138,7 @@ bool generation_check(const struct generation *generation, struct api_error *err
 
 /* Tokens of all answers, and sums over prompts. */
 size_t generation_n_tokens(const struct generation *generation);
+size_t generation_n_reasoning_tokens(const struct generation *generation);
 size_t generation_n_cached_tokens(const struct generation *generation);
 
 #endif

@@ -1,7 +1,7 @@
 /* responses.c -- answers of /v1/responses.
  *
- * An answer is a list of items: a message, or calls of functions.  One writer makes them from the
- * segments of the answer; for a stream it also tells each step as a typed event. */
+ * An answer is a list of items: thoughts, a message, or calls of functions.  One writer makes them
+ * from the segments of the answer; for a stream it also tells each step as a typed event. */
 #include "server/chat.h"
 
 #include "server/random_id.h"
@@ -13,7 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum open_item { NO_ITEM, MESSAGE_ITEM, CALL_ITEM };
+enum open_item { NO_ITEM, REASONING_ITEM, MESSAGE_ITEM, CALL_ITEM };
+
+/* Names of what an item consists of. */
+static const struct {
+    const char *id_prefix, *delta_event, *done_event, *done_member;
+} item_names[] = {
+    [REASONING_ITEM] = {"rs_", "response.reasoning_text.delta", "response.reasoning_text.done",
+                        "text"},
+    [MESSAGE_ITEM] = {"msg_", "response.output_text.delta", "response.output_text.done", "text"},
+    [CALL_ITEM] = {"fc_", "response.function_call_arguments.delta",
+                   "response.function_call_arguments.done", "arguments"}};
 
 /* The writer's state. */
 struct response {
@@ -68,33 +78,42 @@ static void tell(struct response *response, const char *type, json_t *members)
     sse_event(response->out, type, event);
 }
 
+/* The one part of a message or of thoughts. */
 static json_t *text_part(const struct response *response)
 {
-    return json_pack("{s:s, s:o, s:[], s:[]}", "type", "output_text", "text",
-                     text_json(response->text.bytes, response->text.n), "annotations", "logprobs");
+    json_t *text = text_json(response->text.bytes, response->text.n);
+
+    if (response->open == REASONING_ITEM)
+        return json_pack("{s:s, s:o}", "type", "reasoning_text", "text", text);
+    return json_pack("{s:s, s:o, s:[], s:[]}", "type", "output_text", "text", text, "annotations",
+                     "logprobs");
 }
 
 static json_t *open_item_json(const struct response *response, const char *status)
 {
-    if (response->open == MESSAGE_ITEM)
-        return json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", response->item_id, "type", "message",
-                         "status", status, "role", "assistant", "content",
-                         strcmp(status, "in_progress") == 0
-                             ? json_array()
-                             : json_pack("[o]", text_part(response)));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "id", response->item_id, "type",
-                     "function_call", "status", status, "call_id", response->call_id, "name",
-                     response->name, "arguments",
-                     text_json(response->text.bytes, response->text.n));
+    json_t *content;
+
+    if (response->open == CALL_ITEM)
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "id", response->item_id, "type",
+                         "function_call", "status", status, "call_id", response->call_id, "name",
+                         response->name, "arguments",
+                         text_json(response->text.bytes, response->text.n));
+    content =
+        strcmp(status, "in_progress") == 0 ? json_array() : json_pack("[o]", text_part(response));
+    if (response->open == REASONING_ITEM)
+        return json_pack("{s:s, s:s, s:s, s:[], s:o}", "id", response->item_id, "type", "reasoning",
+                         "status", status, "summary", "content", content);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", response->item_id, "type", "message",
+                     "status", status, "role", "assistant", "content", content);
 }
 
-/* Which item, and for a message which part of it, an event is about. */
+/* Which item, and which part of it if it has one, an event is about. */
 static json_t *place(const struct response *response)
 {
     json_t *members = json_pack("{s:s, s:i}", "item_id", response->item_id, "output_index",
                                 (int)json_array_size(response->items));
 
-    if (response->open == MESSAGE_ITEM)
+    if (response->open != CALL_ITEM)
         json_object_set_new(members, "content_index", json_integer(0));
     return members;
 }
@@ -105,20 +124,25 @@ static json_t *with(json_t *members, const char *key, json_t *value)
     return members;
 }
 
+/* What the events of an item's text have in common. */
+static json_t *text_place(const struct response *response)
+{
+    return response->open == MESSAGE_ITEM ? with(place(response), "logprobs", json_array())
+                                          : place(response);
+}
+
 static void close_item(struct response *response, const char *status)
 {
-    const bool is_message = response->open == MESSAGE_ITEM;
-    json_t *text, *item;
+    json_t *members, *item;
 
     if (response->open == NO_ITEM)
         return;
-    text = text_json(response->text.bytes, response->text.n);
-    tell(response,
-         is_message ? "response.output_text.done" : "response.function_call_arguments.done",
-         with(is_message ? with(place(response), "logprobs", json_array())
-                         : with(place(response), "name", json_string(response->name)),
-              is_message ? "text" : "arguments", text));
-    if (is_message)
+    members = with(text_place(response), item_names[response->open].done_member,
+                   text_json(response->text.bytes, response->text.n));
+    if (response->open == CALL_ITEM)
+        members = with(members, "name", json_string(response->name));
+    tell(response, item_names[response->open].done_event, members);
+    if (response->open != CALL_ITEM)
         tell(response, "response.content_part.done",
              with(place(response), "part", text_part(response)));
     item = open_item_json(response, status);
@@ -134,11 +158,11 @@ static void open_item(struct response *response, enum open_item kind)
     close_item(response, "completed");
     text_buffer_empty(&response->text);
     response->open = kind;
-    random_id(response->item_id, sizeof response->item_id, kind == MESSAGE_ITEM ? "msg_" : "fc_");
+    random_id(response->item_id, sizeof response->item_id, item_names[kind].id_prefix);
     tell(response, "response.output_item.added",
          json_pack("{s:i, s:o}", "output_index", (int)json_array_size(response->items), "item",
                    open_item_json(response, "in_progress")));
-    if (kind == MESSAGE_ITEM)
+    if (kind != CALL_ITEM)
         tell(response, "response.content_part.added",
              with(place(response), "part", text_part(response)));
 }
@@ -146,7 +170,9 @@ static void open_item(struct response *response, enum open_item kind)
 static void write_segment(void *context, enum segment_kind kind, const char *bytes, size_t n)
 {
     struct response *response = context;
-    const bool is_text = kind == SEGMENT_TEXT;
+    const enum open_item item = kind == SEGMENT_REASONING ? REASONING_ITEM
+                                : kind == SEGMENT_TEXT    ? MESSAGE_ITEM
+                                                          : CALL_ITEM;
 
     if (kind == SEGMENT_CALL) {
         snprintf(response->name, sizeof response->name, "%.*s", (int)n, bytes);
@@ -154,17 +180,15 @@ static void write_segment(void *context, enum segment_kind kind, const char *byt
         open_item(response, CALL_ITEM);
         return;
     }
-    if (is_text && response->open != MESSAGE_ITEM)
-        open_item(response, MESSAGE_ITEM);
     if (kind == SEGMENT_CALL_END) {
         close_item(response, "completed");
         return;
     }
+    if (response->open != item)
+        open_item(response, item);
     text_buffer_add(&response->text, bytes, n);
-    tell(response,
-         is_text ? "response.output_text.delta" : "response.function_call_arguments.delta",
-         with(is_text ? with(place(response), "logprobs", json_array()) : place(response), "delta",
-              text_json(bytes, n)));
+    tell(response, item_names[item].delta_event,
+         with(text_place(response), "delta", text_json(bytes, n)));
 }
 
 static json_t *format_json(const struct request *request)
@@ -212,13 +236,14 @@ static json_t *response_json(struct response *response, const char *status)
                             : json_null());
     json_object_set_new(
         document, "usage",
-        is_done ? json_pack("{s:I, s:{s:I}, s:I, s:{s:i}, s:I}", "input_tokens",
-                            (json_int_t)generation->n_prompt_tokens, "input_tokens_details",
-                            "cached_tokens", (json_int_t)generation_n_cached_tokens(generation),
-                            "output_tokens", (json_int_t)n_answer, "output_tokens_details",
-                            "reasoning_tokens", 0, "total_tokens",
-                            (json_int_t)(generation->n_prompt_tokens + n_answer))
-                : json_null());
+        is_done
+            ? json_pack("{s:I, s:{s:I}, s:I, s:{s:I}, s:I}", "input_tokens",
+                        (json_int_t)generation->n_prompt_tokens, "input_tokens_details",
+                        "cached_tokens", (json_int_t)generation_n_cached_tokens(generation),
+                        "output_tokens", (json_int_t)n_answer, "output_tokens_details",
+                        "reasoning_tokens", (json_int_t)generation_n_reasoning_tokens(generation),
+                        "total_tokens", (json_int_t)(generation->n_prompt_tokens + n_answer))
+            : json_null());
     return document;
 }
 
@@ -241,8 +266,10 @@ static void part(struct generation *generation, struct choice *choice, const str
 {
     struct response *response = response_of(generation, out);
 
-    call_splitter_feed(&choice->calls, output->text.bytes, output->text.n, write_segment, response);
-    out->failed |= choice->calls.held.failed || response->text.failed;
+    thought_splitter_feed(&choice->thoughts, &choice->calls, output->text.bytes, output->text.n,
+                          write_segment, response);
+    out->failed |=
+        choice->calls.held.failed || choice->thoughts.held.failed || response->text.failed;
 }
 
 static const char *final_status(const struct choice *choice)
@@ -252,7 +279,7 @@ static const char *final_status(const struct choice *choice)
 
 static void finish(struct response *response, struct choice *choice)
 {
-    call_splitter_end(&choice->calls, write_segment, response);
+    thought_splitter_end(&choice->thoughts, &choice->calls, write_segment, response);
     if (json_array_size(response->items) == 0 && response->open == NO_ITEM)
         open_item(response, MESSAGE_ITEM); /* an answer without a word is a message */
     close_item(response, final_status(choice));
@@ -281,10 +308,10 @@ static json_t *document(struct generation *generation)
 
     if (!response)
         return NULL;
-    call_splitter_feed(&choice->calls, choice->new.text.bytes, choice->new.text.n, write_segment,
-                       response);
+    thought_splitter_feed(&choice->thoughts, &choice->calls, choice->new.text.bytes,
+                          choice->new.text.n, write_segment, response);
     finish(response, choice);
-    if (response->text.failed || choice->calls.held.failed)
+    if (response->text.failed || choice->calls.held.failed || choice->thoughts.held.failed)
         return NULL;
     result = response_json(response, final_status(choice));
     json_object_set_new(result, "timings", timings_json(generation));

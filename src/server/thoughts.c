@@ -127,3 +127,35 @@ void thought_splitter_clear(struct thought_splitter *splitter)
 {
     text_buffer_clear(&splitter->held);
 }
+
+static void ignore_segment(void *context, enum segment_kind kind, const char *bytes, size_t n)
+{
+    (void)context;
+    (void)kind;
+    (void)bytes;
+    (void)n;
+}
+
+void thought_counter_feed(struct thought_counter *counter, const char *bytes, size_t n)
+{
+    struct call_splitter rest = {.state = CALLS_TEXT};
+    const enum thought_state before = counter->splitter.state;
+
+    if (before == THOUGHTS_BEHIND || before == THOUGHTS_OVER)
+        return;
+    thought_splitter_feed(&counter->splitter, &rest, bytes, n, ignore_segment, NULL);
+    counter->n++;
+    if (before == THOUGHTS_UNDECIDED && counter->splitter.state == THOUGHTS_OVER)
+        counter->n = 0; /* the answer begins otherwise */
+    call_splitter_clear(&rest);
+}
+
+size_t thought_counter_result(const struct thought_counter *counter)
+{
+    return counter->splitter.state == THOUGHTS_UNDECIDED ? 0 : counter->n;
+}
+
+void thought_counter_clear(struct thought_counter *counter)
+{
+    thought_splitter_clear(&counter->splitter);
+}

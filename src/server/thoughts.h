@@ -33,4 +33,18 @@ void thought_splitter_end(struct thought_splitter *splitter, struct call_splitte
 
 void thought_splitter_clear(struct thought_splitter *splitter);
 
+/* How many tokens the thoughts of an answer take, marks included.  Start from {0}. */
+struct thought_counter {
+    struct thought_splitter splitter;
+    size_t n; /* tokens while the thoughts were not over */
+};
+
+/* The bytes of the next token. */
+void thought_counter_feed(struct thought_counter *counter, const char *bytes, size_t n);
+
+/* 0 while it is not known whether the answer begins with thoughts. */
+size_t thought_counter_result(const struct thought_counter *counter);
+
+void thought_counter_clear(struct thought_counter *counter);
+
 #endif

@@ -15,12 +15,13 @@ json_t *usage_json(const struct generation *generation)
         n_accepted += generation->choices[i].usage.n_accepted;
         n_drafted += generation->choices[i].usage.n_drafted;
     }
-    return json_pack("{s:I, s:I, s:I, s:{s:I, s:i}, s:{s:i, s:i, s:I, s:I}}", "prompt_tokens",
+    return json_pack("{s:I, s:I, s:I, s:{s:I, s:i}, s:{s:I, s:i, s:I, s:I}}", "prompt_tokens",
                      (json_int_t)n_prompt, "completion_tokens", (json_int_t)n_answer,
                      "total_tokens", (json_int_t)(n_prompt + n_answer), "prompt_tokens_details",
                      "cached_tokens", (json_int_t)generation_n_cached_tokens(generation),
-                     "audio_tokens", 0, "completion_tokens_details", "reasoning_tokens", 0,
-                     "audio_tokens", 0, "accepted_prediction_tokens", (json_int_t)n_accepted,
+                     "audio_tokens", 0, "completion_tokens_details", "reasoning_tokens",
+                     (json_int_t)generation_n_reasoning_tokens(generation), "audio_tokens", 0,
+                     "accepted_prediction_tokens", (json_int_t)n_accepted,
                      "rejected_prediction_tokens", (json_int_t)(n_drafted - n_accepted));
 }
 

@@ -1,5 +1,5 @@
-/* test_thoughts.c -- thoughts apart from answers, however they come, and as chat completions write
- * them. */
+/* test_thoughts.c -- thoughts apart from answers, however they come, as chat completions and
+ * responses write them, and how many tokens they are. */
 #include "unit.h"
 
 #include "server/chat.h"
@@ -149,6 +149,112 @@ static void a_stream_has_deltas_of_both(void **state)
     clear_world(&w);
 }
 
+static void thoughts_are_an_item_of_a_response(void **state)
+{
+    struct world w;
+    json_t *document, *output, *thoughts, *message;
+
+    (void)state;
+    init_world(&w, "<think>hm</think>\n\nYes.", THOUGHTS_UNDECIDED);
+    document = response_format.document(&w.generation);
+    output = json_object_get(document, "output");
+    assert_int_equal(json_array_size(output), 2);
+    thoughts = json_array_get(output, 0);
+    message = json_array_get(output, 1);
+    assert_string_equal(json_string_value(json_object_get(thoughts, "type")), "reasoning");
+    assert_string_equal(json_string_value(json_object_get(thoughts, "status")), "completed");
+    assert_int_equal(json_array_size(json_object_get(thoughts, "summary")), 0);
+    thoughts = json_array_get(json_object_get(thoughts, "content"), 0);
+    assert_string_equal(json_string_value(json_object_get(thoughts, "type")), "reasoning_text");
+    assert_string_equal(json_string_value(json_object_get(thoughts, "text")), "hm");
+    message = json_array_get(json_object_get(message, "content"), 0);
+    assert_string_equal(json_string_value(json_object_get(message, "text")), "Yes.");
+    json_decref(document);
+    response_format.free_state(w.generation.writer_state);
+    clear_world(&w);
+}
+
+/* Thoughts that were cut are all that there is, and say so. */
+static void a_response_may_be_nothing_but_thoughts(void **state)
+{
+    struct world w;
+    json_t *document, *output;
+
+    (void)state;
+    init_world(&w, "<think>on and on", THOUGHTS_UNDECIDED);
+    w.choice.finish = UPG_FINISH_LENGTH;
+    document = response_format.document(&w.generation);
+    output = json_object_get(document, "output");
+    assert_int_equal(json_array_size(output), 1);
+    output = json_array_get(output, 0);
+    assert_string_equal(json_string_value(json_object_get(output, "type")), "reasoning");
+    assert_string_equal(json_string_value(json_object_get(output, "status")), "incomplete");
+    json_decref(document);
+    response_format.free_state(w.generation.writer_state);
+    clear_world(&w);
+}
+
+static void a_stream_of_a_response_tells_thoughts_first(void **state)
+{
+    static const char *const events[] = {"event: response.created",
+                                         "event: response.in_progress",
+                                         "event: response.output_item.added",
+                                         "\"type\":\"reasoning\"",
+                                         "event: response.content_part.added",
+                                         "\"type\":\"reasoning_text\"",
+                                         "event: response.reasoning_text.delta",
+                                         "\"delta\":\"hm\"",
+                                         "event: response.reasoning_text.done",
+                                         "event: response.content_part.done",
+                                         "event: response.output_item.done",
+                                         "event: response.output_item.added",
+                                         "\"output_index\":1",
+                                         "event: response.output_text.delta",
+                                         "\"delta\":\"Yes.\"",
+                                         "event: response.output_text.done",
+                                         "event: response.completed"};
+    struct world w;
+    const char *at;
+
+    (void)state;
+    init_world(&w, "<think>hm</think>Yes.", THOUGHTS_UNDECIDED);
+    response_format.begin(&w.generation, &w.generation.out);
+    response_format.part(&w.generation, &w.choice, &w.choice.new, &w.generation.out);
+    response_format.close(&w.generation, &w.choice, &w.generation.out);
+    response_format.end(&w.generation, &w.generation.out);
+    text_buffer_add(&w.generation.out, "", 1);
+    at = w.generation.out.bytes;
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        at = strstr(at, events[i]);
+        assert_non_null(at);
+    }
+    response_format.free_state(w.generation.writer_state);
+    clear_world(&w);
+}
+
+static void tokens_of_thoughts_are_counted(void **state)
+{
+    static const struct {
+        const char *tokens[8];
+        size_t n;
+    } cases[] = {{{"<think>", "\n", "a", " b", "</think>", "\n\n", "Yes", "."}, 5},
+                 {{"<th", "ink>", "a", "</th", "ink>x"}, 5},
+                 {{"<think>", "and", " so", " on"}, 4},
+                 {{"Yes", " <think>", "no", "</think>"}, 0},
+                 {{"<th", "is>", "."}, 0},
+                 {{"\n", " "}, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct thought_counter counter = {0};
+
+        for (size_t k = 0; k < 8 && cases[i].tokens[k]; k++)
+            thought_counter_feed(&counter, cases[i].tokens[k], strlen(cases[i].tokens[k]));
+        assert_int_equal(thought_counter_result(&counter), cases[i].n);
+        thought_counter_clear(&counter);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +263,10 @@ int main(void)
         cmocka_unit_test(what_begins_otherwise_stays_as_it_is),
         cmocka_unit_test(a_message_has_its_thoughts_in_a_member_of_their_own),
         cmocka_unit_test(a_stream_has_deltas_of_both),
+        cmocka_unit_test(thoughts_are_an_item_of_a_response),
+        cmocka_unit_test(a_response_may_be_nothing_but_thoughts),
+        cmocka_unit_test(a_stream_of_a_response_tells_thoughts_first),
+        cmocka_unit_test(tokens_of_thoughts_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
