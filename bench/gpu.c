@@ -219,6 +219,7 @@ int main(int argc, char **argv)
     must(gpu_step_measure(&engine->gpu->step, &err), &err);
     profile(engine, "a token", 1);
     batch_speed(engine, N_BATCH, true);
+    profile(engine, "128 tokens", engine->context > 256 ? 128 : 16);
     profile(engine, "256 tokens", engine->context > 512 ? 256 : 16);
     if (engine->context > 2 * engine->max_rows)
         profile(engine, "the most tokens of a step", engine->max_rows);

@@ -60,7 +60,7 @@ uint32_t gpu_threads_of(const struct gpu_tuning *tuning, enum gpu_program progra
     const int tile = (program - GPU_PROGRAM_packed_k2_t1) % GPU_PACKED_TILES;
 
     if (is_packed_matrix(program))
-        return 256; /* what its tiles are made for */
+        return 512; /* what its tiles are made for */
     if (program < GPU_PROGRAM_packed_k2_t1 || program > GPU_PROGRAM_packed_k4_t8)
         return tuning->many_threads;
     return tile < 2 ? tuning->few_threads : tuning->many_threads;

@@ -46,15 +46,16 @@ layout(binding = 5) readonly buffer Tiles { uvec2 tiles[]; }; /* first row, rows
 layout(binding = 6) buffer Out { float heads[]; };
 
 const uint SPAN = 256, CHUNK = 64, QUERIES = 32;
-const uint PITCH = 17;      /* fours of words of a position or a query: no conflicts of banks, */
-const uint SCORE_PITCH = 72; /* as below */
-const uint P_PITCH = 36;    /* words of a query's exponentials */
-const uint OUT_PITCH = 33;  /* fours of words */
+/* From row to row; no conflicts of banks.  Matrices are loaded faster from fours of words. */
+const uint PITCH = 17;       /* fours of a position or a query */
+const uint SCORE_PITCH = 72; /* words */
+const uint P_PITCH = 9;      /* fours of a query's exponentials */
+const uint OUT_PITCH = 33;   /* fours */
 
-shared uint q[4 * QUERIES * PITCH];
+shared uvec4 q[QUERIES * PITCH];
 shared uvec4 stage[CHUNK * PITCH]; /* keys, values; at the end results */
 shared float scores[QUERIES * SCORE_PITCH];
-shared uint exponentials[QUERIES * P_PITCH];
+shared uvec4 exponentials[QUERIES * P_PITCH];
 shared float shares_old[QUERIES], shares_new[QUERIES]; /* of merge() */
 shared float greatest_of[QUERIES], sum_of[QUERIES];
 
@@ -98,7 +99,7 @@ void load_queries(uint first_row, uint n)
         const uint at = q_begin + (first_row + query / group) * q_stride +
                         (gl_WorkGroupID.y * group + query % group) * head_dim + 2 * word;
 
-        q[query * 4 * PITCH + word] =
+        q[query * PITCH + word / 4][word % 4] =
             query < n ? packHalf2x16(vec2(qkv[at], qkv[at + 1]) * scale) : 0;
     }
 }
@@ -113,7 +114,7 @@ void score()
         Left left;
         Right right;
 
-        coopMatLoad(left, q, (query * PITCH + d) * 4, 4 * PITCH, gl_CooperativeMatrixLayoutRowMajor);
+        coopMatLoad(left, q, query * PITCH + d, PITCH, gl_CooperativeMatrixLayoutRowMajor);
         coopMatLoad(right, stage, position * PITCH + d, PITCH, gl_CooperativeMatrixLayoutColumnMajor);
         sum = coopMatMulAdd(left, right, sum);
     }
@@ -143,7 +144,7 @@ void softmax(uint begin, uint pos, out float greatest, out float sum)
                               values[j].y > MINUS_INFINITY ? exp(values[j].y - greatest) : 0));
         const vec2 rounded = unpackHalf2x16(word);
 
-        exponentials[query * P_PITCH + 8 * j + lane] = word;
+        exponentials[query * P_PITCH + 2 * j + lane / 4][lane % 4] = word;
         sum += rounded.x + rounded.y;
     }
     sum = subgroupClusteredAdd(sum, 8);
@@ -160,10 +161,10 @@ void weigh(bool has_second, out Sums low, out Sums high)
 
         coopMatLoad(right, stage, 16 * k * PITCH + 2 * gl_SubgroupID, PITCH,
                     gl_CooperativeMatrixLayoutRowMajor);
-        coopMatLoad(left, exponentials, 8 * k, P_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+        coopMatLoad(left, exponentials, 2 * k, P_PITCH, gl_CooperativeMatrixLayoutRowMajor);
         low = coopMatMulAdd(left, right, low);
         if (has_second) {
-            coopMatLoad(left, exponentials, 16 * P_PITCH + 8 * k, P_PITCH,
+            coopMatLoad(left, exponentials, 16 * P_PITCH + 2 * k, P_PITCH,
                         gl_CooperativeMatrixLayoutRowMajor);
             high = coopMatMulAdd(left, right, high);
         }

@@ -43,13 +43,17 @@ shared float factors[TILE]; /* of a scale block and the tokens */
 #define Sums coopmat<int, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>
 #define Totals coopmat<float, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>
 
-/* A tile on its way, behind the last column 0; and the factor of a token. */
-void load(uint first, out uvec4 w[EACH], out uvec4 v[EACH], out float factor)
+/* Whether a tile is the last of its scale block. */
+bool ends_block(uint first) { return (first + FOURS) % 16 == 0 || first + FOURS >= n_fours; }
+
+/* A tile on its way, behind the last column 0; at the end of a block the factor of a token. */
+void load(uint first, out uvec4 w[EACH], out uvec4 v[EACH], inout float factor)
 {
-    const uint i = gl_LocalInvocationIndex % TILE, h = first / 16;
+    const uint i = gl_LocalInvocationIndex, h = first / 16;
     const uint from = min(gl_WorkGroupID.x * TILE + i, n_tokens - 1) * n_blocks + h;
 
-    factor = gain[h] * scales[2 * from];
+    if (i < TILE && ends_block(first))
+        factor = gain[h] * scales[2 * from];
     [[unroll]] for (uint j = 0; j < EACH; j++) {
         const uint k = gl_LocalInvocationIndex + THREADS * j;
         const uint w_four = first + k / TILE, x_four = first + k % FOURS;
@@ -63,7 +67,8 @@ void load(uint first, out uvec4 w[EACH], out uvec4 v[EACH], out float factor)
 
 void store(uvec4 w[EACH], uvec4 v[EACH], float factor)
 {
-    factors[gl_LocalInvocationIndex % TILE] = factor;
+    if (gl_LocalInvocationIndex < TILE)
+        factors[gl_LocalInvocationIndex] = factor;
     [[unroll]] for (uint j = 0; j < EACH; j++) {
         const uint k = gl_LocalInvocationIndex + THREADS * j;
 
@@ -79,7 +84,7 @@ void main()
     Totals total[2][4];
     Sums sum[2][4];
     uvec4 w[EACH], v[EACH];
-    float next_factor;
+    float next_factor = 0;
 
     [[unroll]] for (uint t = 0; t < 2; t++)
         [[unroll]] for (uint r = 0; r < 4; r++) {
@@ -88,8 +93,6 @@ void main()
         }
     load(0, w, v, next_factor);
     for (uint four = 0; four < n_fours; four += FOURS) {
-        const bool is_end = (four + FOURS) % 16 == 0 || four + FOURS >= n_fours; /* of a block */
-
         barrier();
         store(w, v, next_factor);
         barrier();
@@ -110,7 +113,7 @@ void main()
                     sum[t][r] = coopMatMulAdd(left[t], right, sum[t][r]);
             }
         }
-        if (is_end)
+        if (ends_block(four))
             [[unroll]] for (uint t = 0; t < 2; t++) {
                 Totals factor;
 
