@@ -541,6 +541,8 @@ static size_t rows_of_a_step(const struct upg_gpu *gpu, size_t least)
         2 * widest + (5 * c->d_model + 3 * c->n_heads * c->head_dim) * sizeof(float);
     size_t n = least;
 
+    if (l->type != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU)
+        return n; /* a step should not take seconds */
     while (2 * n <= MOST_ROWS && 2 * n * widest <= l->max_range &&
            2 * n * all <= l->local_bytes / 16)
         n *= 2;

@@ -26,6 +26,7 @@ static void read_limits(const struct vulkan *vk, VkPhysicalDevice physical,
     vk->vkGetPhysicalDeviceMemoryProperties2(physical, &memory2);
     *memory = memory2.memoryProperties;
     memcpy(limits->name, properties.properties.deviceName, sizeof limits->name);
+    memcpy(limits->cache_id, properties.properties.pipelineCacheUUID, sizeof limits->cache_id);
     limits->api_version = properties.properties.apiVersion;
     limits->type = properties.properties.deviceType;
     limits->max_range = l->maxStorageBufferRange;

@@ -13,6 +13,7 @@ enum {
 /* What of a device matters here. */
 struct gpu_limits {
     char name[256];
+    uint8_t cache_id[VK_UUID_SIZE]; /* of what this driver compiles for this device */
     uint32_t api_version;
     VkPhysicalDeviceType type;
     uint64_t local_bytes; /* the greatest heap of device memory */

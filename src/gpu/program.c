@@ -104,7 +104,9 @@ static upg_status make_pipeline(struct gpu_programs *programs, enum gpu_program 
     result = gpu->vk.vkCreateShaderModule(gpu->device, &module_info, NULL, &info.stage.module);
     if (result != VK_SUCCESS)
         return vulkan_fail(err, result, code->name);
-    result = gpu->vk.vkCreateComputePipelines(gpu->device, VK_NULL_HANDLE, 1, &info, NULL,
+    if (programs->n_made++ == 0)
+        gpu_pipeline_cache_open(&programs->cache, gpu);
+    result = gpu->vk.vkCreateComputePipelines(gpu->device, programs->cache.cache, 1, &info, NULL,
                                               &programs->pipelines[program]);
     gpu->vk.vkDestroyShaderModule(gpu->device, info.stage.module, NULL);
     if (result == VK_SUCCESS)
@@ -130,5 +132,7 @@ void gpu_programs_clear(struct gpu_programs *programs)
         if (programs->pipelines[i])
             programs->gpu->vk.vkDestroyPipeline(programs->gpu->device, programs->pipelines[i],
                                                 NULL);
+    if (programs->gpu)
+        gpu_pipeline_cache_close(&programs->cache, programs->gpu);
     memset(programs, 0, sizeof *programs);
 }

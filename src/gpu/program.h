@@ -2,7 +2,7 @@
 #ifndef UPG_GPU_PROGRAM_H
 #define UPG_GPU_PROGRAM_H
 
-#include "gpu/device.h"
+#include "gpu/pipeline_cache.h"
 
 /* What a program computes is said at the head of its file in shaders/.  Programs with a suffix are
  * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
@@ -78,6 +78,8 @@ struct gpu_programs {
     struct gpu_device *gpu; /* borrowed */
     struct gpu_tuning tuning;
     VkPipeline pipelines[GPU_N_PROGRAMS]; /* NULL: not used yet */
+    struct gpu_pipeline_cache cache;      /* opened with the first pipeline */
+    size_t n_made;
 };
 
 /* The pipeline of a program, made when it is first asked for. */

@@ -61,7 +61,8 @@ typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKH
     X(vkCmdPushDescriptorSetKHR) X(vkCmdDispatch) X(vkCmdPipelineBarrier) X(vkCmdCopyBuffer)       \
     X(vkCmdResetQueryPool) X(vkCmdWriteTimestamp) X(vkCreateQueryPool) X(vkDestroyQueryPool)       \
     X(vkGetQueryPoolResults) X(vkCreateFence) X(vkDestroyFence) X(vkResetFences)                   \
-    X(vkWaitForFences)
+    X(vkWaitForFences) X(vkCreatePipelineCache) X(vkDestroyPipelineCache)                          \
+    X(vkGetPipelineCacheData)
 /* clang-format on */
 
 struct vulkan {

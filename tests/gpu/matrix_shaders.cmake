@@ -1,9 +1,9 @@
 # Compare the shaders that are kept compiled, and their sources, with the sums that scripts/matrix_shaders wrote when it made
 # the ones from the others.
-file(GLOB kept RELATIVE ${SHADERS} ${SHADERS}/*_matrix.comp ${SHADERS}/*_matrix.spv)
+file(GLOB kept RELATIVE ${SHADERS} ${SHADERS}/*_matrix.comp ${SHADERS}/*_matrix*.spv)
 file(STRINGS ${SHADERS}/matrix_shaders.sha256 lines)
 foreach(line ${lines})
-    string(REGEX MATCH "^([0-9a-f]+) +([a-z_]+\\.[a-z]+)$" _ "${line}")
+    string(REGEX MATCH "^([0-9a-f]+) +([a-z0-9_]+\\.[a-z]+)$" _ "${line}")
     file(SHA256 ${SHADERS}/${CMAKE_MATCH_2} sum)
     if(NOT sum STREQUAL CMAKE_MATCH_1)
         message(FATAL_ERROR "${CMAKE_MATCH_2} was changed after shaders were made; run scripts/matrix_shaders")

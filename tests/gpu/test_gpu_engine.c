@@ -5,8 +5,12 @@
 #include "engine/golden.h"
 #include "gpu/gpu_device.h"
 
+#include <dirent.h>
+#include <ftw.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { N_IDS = 60 };
 
@@ -33,7 +37,7 @@ static void pack_linear(struct upg_arena *arena, struct upg_linear *linear, size
         linear->part[1] = pack(arena, n - first, n_cols, 4, false);
 }
 
-static void open_packed(struct golden *golden, size_t n_layers)
+static void open_packed(struct golden *golden, size_t n_layers, int embedding_k)
 {
     struct upg_model *model;
 
@@ -47,7 +51,8 @@ static void open_packed(struct golden *golden, size_t n_layers)
         pack_linear(&model->arena, &model->layers[i].down, 0, 4);
     }
     pack_linear(&model->arena, &model->head, 0, 4);
-    model->embedding = pack(&model->arena, model->config.n_vocab, model->config.d_model, 3, false);
+    model->embedding =
+        pack(&model->arena, model->config.n_vocab, model->config.d_model, embedding_k, false);
 }
 
 static upg_engine *new_engine(const struct golden *golden, const char *device)
@@ -80,14 +85,14 @@ static float *logits_of(const struct golden *golden, const char *device, size_t 
 }
 
 /* Root of the mean square of differences to the CPU, relative to the logits'. */
-static void check_packed(size_t n_layers, double tolerance)
+static void check_packed(size_t n_layers, int embedding_k, double tolerance)
 {
     struct golden golden;
     float *cpu, *gpu, *chunked;
     double squares = 0, differences = 0;
     size_t n;
 
-    open_packed(&golden, n_layers);
+    open_packed(&golden, n_layers, embedding_k);
     n = N_IDS * golden.model.config.n_vocab;
     cpu = logits_of(&golden, "cpu", UPG_MAX_ROWS);
     gpu = logits_of(&golden, test_gpu(), UPG_MAX_ROWS);
@@ -96,7 +101,8 @@ static void check_packed(size_t n_layers, double tolerance)
         squares += (double)cpu[i] * cpu[i];
         differences += ((double)cpu[i] - gpu[i]) * ((double)cpu[i] - gpu[i]);
     }
-    print_message("  %zu layers: %.1e\n", n_layers, sqrt(differences / squares));
+    print_message("  %zu layers, embedding of %d bits: %.1e\n", n_layers, embedding_k,
+                  sqrt(differences / squares));
     assert_true(squares > 0 && sqrt(differences / squares) <= tolerance);
     assert_memory_equal(gpu, chunked, n * sizeof *gpu);
     free(cpu);
@@ -110,8 +116,9 @@ static void check_packed(size_t n_layers, double tolerance)
 static void packed_model_gives_the_logits_of_the_cpu(void **state)
 {
     (void)state;
-    check_packed(1, 1e-2);
-    check_packed(2, 5e-2);
+    for (int k = 2; k <= 4; k++)
+        check_packed(1, k, 1e-2);
+    check_packed(2, 3, 5e-2);
 }
 
 /* A fork writes into a block that it shares, which is copied in the device's memory first. */
@@ -148,6 +155,83 @@ static void forks_do_not_see_each_other(void **state)
     }
     upg_engine_free(engine);
     free(expected);
+    golden_close(&golden);
+}
+
+/* Logits of a token by an engine of its own. */
+static void fill_with_logits(const struct golden *golden, float *logits)
+{
+    upg_engine *engine = new_engine(golden, test_gpu());
+    const int32_t id = 5;
+    upg_sequence *sequence;
+    upg_error err = {0};
+
+    assert_ok(upg_sequence_new(&sequence, engine, &err), err);
+    assert_ok(upg_sequence_append(sequence, &id, 1, 1, NULL, NULL, &err), err);
+    memcpy(logits, upg_sequence_logits(sequence, NULL),
+           golden->model.config.n_vocab * sizeof *logits);
+    upg_sequence_free(sequence);
+    upg_engine_free(engine);
+}
+
+/* The only file of a folder, to be freed. */
+static char *only_file(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    char *path = NULL;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL)
+        if (entry->d_name[0] != '.') {
+            assert_null(path);
+            path = malloc(strlen(folder) + strlen(entry->d_name) + 2);
+            assert_non_null(path);
+            sprintf(path, "%s/%s", folder, entry->d_name);
+        }
+    closedir(dir);
+    assert_non_null(path);
+    return path;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
+{
+    (void)info, (void)kind, (void)walk;
+    return remove(path);
+}
+
+static void compiled_programs_are_kept(void **state)
+{
+    char cache[] = "/tmp/upg-test-XXXXXX", folder[64];
+    float *first, *second;
+    struct golden golden;
+    char *path;
+    FILE *file;
+    size_t n_bytes;
+
+    (void)state;
+    golden_open(&golden, "gqa4");
+    n_bytes = golden.model.config.n_vocab * sizeof *first;
+    first = malloc(n_bytes);
+    second = malloc(n_bytes);
+    assert_true(first && second && mkdtemp(cache) != NULL);
+    snprintf(folder, sizeof folder, "%s/upg", cache);
+    setenv("XDG_CACHE_HOME", cache, 1);
+    fill_with_logits(&golden, first);
+    path = only_file(folder);
+    file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_not_equal(fgetc(file), EOF);
+    rewind(file);
+    assert_int_equal(fputs("not a header of a driver", file) >= 0, 1);
+    assert_int_equal(fclose(file), 0);
+    fill_with_logits(&golden, second); /* what is not its own, a driver drops */
+    assert_memory_equal(first, second, n_bytes);
+    assert_int_equal(nftw(cache, remove_entry, 8, FTW_DEPTH | FTW_PHYS),
+                     0); /* drivers' files, too */
+    free(path);
+    free(first);
+    free(second);
     golden_close(&golden);
 }
 
@@ -212,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_model_gives_the_logits_of_the_cpu),
         cmocka_unit_test(forks_do_not_see_each_other),
+        cmocka_unit_test(compiled_programs_are_kept),
         cmocka_unit_test(refusals_say_why),
         cmocka_unit_test(without_a_driver_auto_takes_the_cpu),
     };
