@@ -28,7 +28,7 @@ static bool find_folder(char path[MAX_PATH])
     if (n < 0 || n + 5 > MAX_PATH)
         return false;
     mkdir(path, 0777); /* there already, as a rule */
-    strcpy(path + n, "/upg");
+    memcpy(path + n, "/upg", sizeof "/upg");
     mkdir(path, 0777);
     return access(path, W_OK) == 0;
 }
