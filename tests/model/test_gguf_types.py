@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from setting import BUILD
 from gguf.quants import dequantize
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -14,9 +15,9 @@ SEED = int(os.environ.get("UPG_SEED", "1"))
 
 
 @pytest.fixture
-def decode(upg_binary):
+def decode():
     """Rows of bytes to rows of float32, by the library."""
-    program = upg_binary.parent / "tests" / "model" / "decode_rows"
+    program = BUILD / "tests" / "model" / "decode_rows"
 
     def call(name, rows, n_cols):
         done = subprocess.run([program, name, str(n_cols)], input=rows.tobytes(),
