@@ -16,4 +16,4 @@ SANITIZED = UPG.exists() and re.search(rb"__[at]san_init", UPG.read_bytes()) is 
 
 # Seconds until a test gives up on a program.  Nothing takes a tenth of it: a limit is there to name what hangs, and a
 # busy machine is no reason to fail.
-PATIENCE = 300
+PATIENCE = 3000 if SANITIZED else 300
