@@ -301,6 +301,7 @@ upg_status upg_grammar_measure(struct upg_grammar *g, upg_error *err)
     measure_units(&(struct ruler){g, &states, g->distances}, g->distances, g->nearest);
     status = upg_exprs_check(&states.exprs, "the grammar", err);
     g->exprs = states.exprs; /* the searches made new ones */
+    upg_exprs_forget(&g->exprs);
     g->lengths = states.lengths;
     g->n_lengths = states.n_lengths;
     states.exprs = (struct upg_exprs){0};

@@ -134,6 +134,12 @@ void upg_exprs_clear(struct upg_exprs *x)
     *x = (struct upg_exprs){0};
 }
 
+void upg_exprs_forget(struct upg_exprs *x)
+{
+    free(x->derived);
+    x->derived = NULL;
+}
+
 size_t upg_exprs_n_bytes(const struct upg_exprs *x)
 {
     return x->n_nodes * (sizeof *x->nodes + 4 * sizeof *x->node_table.slots) +

@@ -89,6 +89,9 @@ upg_status upg_exprs_init(struct upg_exprs *x, size_t max_nodes, upg_error *err)
 upg_status upg_exprs_copy(struct upg_exprs *copy, const struct upg_exprs *x, upg_error *err);
 void upg_exprs_clear(struct upg_exprs *x);
 
+/* Free what only saves time. */
+void upg_exprs_forget(struct upg_exprs *x);
+
 /* Bytes of memory in use. */
 size_t upg_exprs_n_bytes(const struct upg_exprs *x);
 

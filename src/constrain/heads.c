@@ -20,9 +20,10 @@ static void clear_set(struct upg_token_set *set)
 static void clear_head(struct upg_head *head)
 {
     for (size_t i = 0; i < head->n_groups; i++)
-        clear_set(&head->groups[i].tokens);
+        free(head->groups[i].tokens.bits);
     clear_set(&head->tokens);
     free(head->groups);
+    free(head->group_ids);
     free(head->edges);
     free(head->runs);
     *head = (struct upg_head){0};
@@ -156,7 +157,7 @@ static bool pack_set(struct upg_automaton *a, const uint32_t *ids, size_t n,
 {
     const size_t n_words = (a->grammar->vocabulary->n_ids + 31) / 32;
 
-    set->n = n;
+    *set = (struct upg_token_set){.n = n};
     if (n < n_words) {
         set->ids = malloc(n * sizeof *ids + 1);
         if (set->ids && n)
@@ -306,6 +307,13 @@ static size_t number_groups(struct upg_automaton *a, uint32_t *group_of, uint32_
     return n_groups;
 }
 
+/* A set for ids[n], which lives as long as they do. */
+static bool borrow_set(struct upg_automaton *a, uint32_t *ids, size_t n, struct upg_token_set *set)
+{
+    *set = (struct upg_token_set){.ids = ids, .n = n};
+    return n < (a->grammar->vocabulary->n_ids + 31) / 32 || pack_set(a, ids, n, set);
+}
+
 /* Groups of what walk_lexeme() has found. */
 static bool pack_groups(struct upg_automaton *a, struct upg_head *head)
 {
@@ -316,12 +324,14 @@ static bool pack_groups(struct upg_automaton *a, struct upg_head *head)
     const size_t n_groups = is_good ? number_groups(a, group_of, counts) : 0;
     uint32_t first = 0;
 
+    head->group_ids = ids;
     head->groups = calloc(n_groups + 1, sizeof *head->groups);
     is_good = is_good && head->groups;
     for (size_t g = 0; is_good && g < n_groups; g++) { /* counts[g]: where the group begins */
-        head->groups[g].tokens.n = counts[g];
+        const uint32_t size = counts[g];
+
         counts[g] = first;
-        first += (uint32_t)head->groups[g].tokens.n;
+        first += size;
     }
     for (size_t i = 0; is_good && i < n; i++) {
         const uint32_t g = group_of[a->found_states[i]] - 1;
@@ -329,19 +339,19 @@ static bool pack_groups(struct upg_automaton *a, struct upg_head *head)
         head->groups[g].to = a->found_states[i];
         ids[counts[g]++] = a->found_ids[i];
     }
-    for (size_t g = 0; is_good && g < n_groups; g++) {
-        const size_t size = head->groups[g].tokens.n;
-
+    first = 0;
+    for (size_t g = 0; is_good && g < n_groups; g++) { /* counts[g]: where it ends */
         head->n_groups = g + 1;
-        is_good = pack_set(a, ids + counts[g] - size, size, &head->groups[g].tokens);
-        a->head_bytes += sizeof *head->groups + set_bytes(a, &head->groups[g].tokens);
+        is_good = borrow_set(a, ids + first, counts[g] - first, &head->groups[g].tokens);
+        first = counts[g];
     }
     free(group_of);
     free(counts);
-    free(ids);
-    if (is_good)
-        qsort(head->groups, n_groups, sizeof *head->groups, compare_groups);
-    return is_good;
+    if (!is_good)
+        return false;
+    a->head_bytes += 2 * n * sizeof *ids + n_groups * sizeof *head->groups; /* bits are fewer */
+    qsort(head->groups, n_groups, sizeof *head->groups, compare_groups);
+    return true;
 }
 
 const struct upg_head *upg_head_of(struct upg_automaton *a, upg_state state, size_t tree,

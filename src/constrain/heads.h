@@ -16,7 +16,7 @@ struct upg_token_set {
     size_t n;
 };
 
-/* Tokens that lead to the same state. */
+/* Tokens that lead to the same state; ids are part of an array of all groups. */
 struct upg_token_group {
     upg_state to;
     struct upg_token_set tokens;
@@ -33,6 +33,7 @@ struct upg_head {
     uint32_t *edges;
     struct upg_edge_run *runs;      /* [n_runs + 1] */
     struct upg_token_group *groups; /* [n_groups] the tokens once more; NULL: not asked for yet */
+    uint32_t *group_ids;            /* [tokens.n] */
     size_t n_edges, n_runs, n_groups;
 };
 

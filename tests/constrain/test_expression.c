@@ -144,6 +144,89 @@ static void repetition_that_may_begin_anywhere_stays_small(void **state)
     assert_true(states.exprs.n_nodes < 20000);
 }
 
+/* Bytes of the shortest text, by breadth. */
+static uint32_t shortest_by_breadth(upg_expr e)
+{
+    static upg_state queue[4096];
+    static uint32_t distances[65536];
+    size_t head = 0, tail = 0;
+
+    memset(distances, 0, sizeof distances);
+    queue[tail++] = upg_state_of(&states, e);
+    while (head < tail) {
+        const upg_state at = queue[head++];
+
+        if (states.infos[at].flags & UPG_STATE_ACCEPTS)
+            return distances[at];
+        for (unsigned byte = 'a'; byte <= 'c'; byte++) {
+            const upg_state to = upg_state_step(&states, at, byte);
+
+            if (to == UPG_STATE_DEAD || distances[to] > 0 || to == queue[0])
+                continue;
+            assert_true(tail < 4096 && to < 65536);
+            distances[to] = distances[at] + 1;
+            queue[tail++] = to;
+        }
+    }
+    return UPG_FAR;
+}
+
+static upg_expr random_expr(uint32_t *seed, unsigned depth)
+{
+    struct upg_exprs *x = &states.exprs;
+    upg_expr a, b;
+
+    *seed = *seed * 1664525 + 1013904223;
+    if (depth == 0)
+        return upg_expr_range(x, 'a' + (*seed >> 28) % 3, 'c');
+    a = random_expr(seed, depth - 1);
+    b = random_expr(seed, depth - 1);
+    *seed = *seed * 1664525 + 1013904223;
+    switch (*seed >> 24 & 7) {
+    case 0: return upg_expr_or2(x, a, b);
+    case 1:
+    case 2: return upg_expr_concat(x, a, b);
+    case 3: return upg_expr_repeat(x, a, *seed >> 16 & 3, 5);
+    case 4: return upg_expr_repeat(x, a, *seed >> 16 & 1, UPG_EXPR_UNBOUNDED);
+    case 5: return upg_expr_and2(x, a, upg_expr_repeat(x, b, 1, UPG_EXPR_UNBOUNDED));
+    default: return upg_expr_and2(x, a, upg_expr_not(x, b));
+    }
+}
+
+/* Exact without intersections and complements, of a text that is there with them; and some byte
+ * leads nearer to the end. */
+static void lengths_of_shortest_texts(void **state)
+{
+    uint32_t seed = 1;
+    size_t n_boolean = 0, n_plain = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 400; i++) {
+        const upg_expr e = random_expr(&seed, 1 + i % 4);
+        const uint32_t exact = shortest_by_breadth(e);
+        const bool is_boolean = states.exprs.nodes[e].flags & UPG_EXPR_BOOLEAN;
+        uint32_t length, nearest = UPG_FAR;
+
+        states.exprs.work_left = UPG_EXPR_MAX_WORK;
+        states.search_work_left = UPG_EXPR_MAX_WORK / 2;
+        length = upg_expr_shortest(&states, e);
+        assert_true(is_boolean ? length >= exact : length == exact);
+        assert_int_equal(length == UPG_FAR, exact == UPG_FAR);
+        n_boolean += is_boolean && exact < UPG_FAR;
+        n_plain += !is_boolean;
+        for (unsigned byte = 'a'; byte <= 'c'; byte++) {
+            const upg_expr derived = upg_expr_derive(&states.exprs, e, byte);
+            const uint32_t rest = upg_expr_shortest(&states, derived);
+
+            nearest = rest < nearest ? rest : nearest;
+            assert_true(is_boolean || rest == UPG_FAR || rest <= upg_expr_farthest(&states, e));
+        }
+        assert_true(length == 0 || length == UPG_FAR || nearest < length);
+    }
+    assert_true(n_boolean > 50 && n_plain > 50);
+    assert_int_equal(states.exprs.failed, UPG_OK);
+}
+
 static void limits_fail_once_and_for_all(void **state)
 {
     struct upg_exprs small;
@@ -173,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(remainders_decide_multiples, set_up, tear_down),
         cmocka_unit_test_setup_teardown(repetition_that_may_begin_anywhere_stays_small, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(lengths_of_shortest_texts, set_up, tear_down),
         cmocka_unit_test(limits_fail_once_and_for_all),
     };
 
