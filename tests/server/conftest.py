@@ -12,6 +12,8 @@ import time
 import openai
 import pytest
 
+import setting
+
 
 class Server:
     """A running 'upg serve'."""
@@ -23,12 +25,12 @@ class Server:
 
     def client(self, **options):
         """The official client."""
-        return openai.OpenAI(**{"base_url": self.url + "/v1", "api_key": "none", "max_retries": 0, "timeout": 60,
+        return openai.OpenAI(**{"base_url": self.url + "/v1", "api_key": "none", "max_retries": 0, "timeout": setting.PATIENCE,
                                 **options})
 
     def request(self, method, path, body=None, headers=None):
         """One request: (status, headers, text).  A body that is no bytes is sent as JSON."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=setting.PATIENCE)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         try:
@@ -62,11 +64,11 @@ class Server:
         return {name: float(value) for name, value in lines}
 
     def socket(self):
-        return socket.create_connection((self.host, self.port), timeout=30)
+        return socket.create_connection((self.host, self.port), timeout=setting.PATIENCE)
 
-    def wait_for(self, condition, seconds=30):
+    def wait_for(self, condition):
         """Wait until condition(metrics) holds."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + setting.PATIENCE
         while not condition(metrics := self.metrics()):
             assert time.monotonic() < until, metrics
             time.sleep(0.02)
@@ -75,11 +77,18 @@ class Server:
     def wait_idle(self):
         return self.wait_for(lambda m: m["upg_requests_running"] == 0 and m["upg_requests_waiting"] == 0)
 
-    def stop(self, how=signal.SIGTERM, timeout=60):
+    def wait_log(self, condition):
+        """Wait until condition(line) holds for a line of the log, which a thread of its own reads."""
+        until = time.monotonic() + setting.PATIENCE
+        while not any(map(condition, list(self.log))):
+            assert time.monotonic() < until, self.log
+            time.sleep(0.02)
+
+    def stop(self, how=signal.SIGTERM):
         """Ask for an end, wait for it; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(timeout)
+        return self.process.wait(setting.PATIENCE)
 
 
 @contextlib.contextmanager
@@ -102,7 +111,7 @@ def running_server(binary, *arguments, env=None):
         if process.poll() is None:
             process.kill()
         process.wait()
-        reader.join(10)
+        reader.join(setting.PATIENCE)
 
 
 @pytest.fixture(scope="session")

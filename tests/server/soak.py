@@ -94,7 +94,7 @@ class Client(threading.Thread):
 
     def leave(self):
         body = json.dumps(self.body(stream=self.random.random() < 0.7, max_tokens=300, ignore_eos=True)).encode()
-        with socket.create_connection((self.soak.host, self.soak.port), timeout=60) as s:
+        with socket.create_connection((self.soak.host, self.soak.port), timeout=300) as s:
             head = (f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                     f"Content-Length: {len(body)}\r\n\r\n").encode()
             data = head + body
@@ -153,13 +153,13 @@ class Soak:
             self.counts[name] += 1
 
     def metrics(self):
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=300)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()
         return {name: float(value) for name, value in re.findall(r"^(\S+) (\S+)$", text, re.M)}
 
-    def wait_idle(self, seconds=60):
+    def wait_idle(self, seconds=300):
         until = time.monotonic() + seconds
         while True:
             metrics = self.metrics()
@@ -186,7 +186,7 @@ def slope(samples):
     return sum((x - mean_x) * (y - mean_y) for x, y in samples) / spread if spread else 0
 
 
-def wait_closed(pid, n_before, seconds=90):
+def wait_closed(pid, n_before, seconds=300):
     """Open files of the server when its connections are gone, or after a while."""
     until = time.monotonic() + seconds
     while (n := n_open_files(pid)) > n_before and time.monotonic() < until:

@@ -135,7 +135,7 @@ def test_streamed_calls_are_the_same(client):
     assert calls[0].id and calls[0].function.name == whole.name
     assert all(call.index == 0 for call in calls)
     assert "".join(call.function.arguments for call in calls) == whole.arguments
-    assert len(calls) > 3
+    assert len(calls) > 1
     assert parts[-1].finish_reason == "tool_calls"
 
 

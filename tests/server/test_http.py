@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -11,8 +12,14 @@ import time
 
 import pytest
 
+import setting
+
 CHAT = "/v1/chat/completions"
 STORY = {"messages": [{"role": "user", "content": "Tell me a story."}], "temperature": 0, "ignore_eos": True}
+
+# Answers that take many seconds on any machine: eight at a time, as long as the context allows, and the embedded model's
+# two stop tokens cannot come.
+LONG = dict(STORY, max_tokens=1900, n=8, logit_bias={"8190": -100, "8191": -100})
 
 
 def request_bytes(body, path=CHAT, headers="", version="1.1"):
@@ -133,27 +140,29 @@ def test_foreign_host_name_is_refused(server):
         assert server.get("/v1/models", Host=name)[0] == 200
 
 
+CANCELLED = 'upg_requests_finished_total{reason="cancelled"}'
+
+
 def test_client_that_leaves_a_stream_frees_its_place(server):
     before = server.metrics()
     with server.socket() as s:
-        s.sendall(request_bytes(dict(STORY, max_tokens=1900, stream=True)))
+        s.sendall(request_bytes(dict(LONG, stream=True)))
         assert any(line.startswith(b"data:") for line in s.makefile("rb"))  # it has begun
-        server.wait_for(lambda m: m["upg_requests_running"] == 1)
+        server.wait_for(lambda m: m["upg_requests_running"] == LONG["n"])
     after = server.wait_idle()
-    cancelled = 'upg_requests_finished_total{reason="cancelled"}'
-    assert after[cancelled] == before[cancelled] + 1
-    assert after["upg_generated_tokens_total"] - before["upg_generated_tokens_total"] < 1500
+    assert after[CANCELLED] == before[CANCELLED] + LONG["n"]
+    n_tokens = after["upg_generated_tokens_total"] - before["upg_generated_tokens_total"]
+    assert n_tokens < LONG["n"] * LONG["max_tokens"]
     server.wait_for(lambda m: m["upg_http_requests_open"] == 1)  # this one
 
 
 def test_client_that_leaves_while_it_waits_frees_its_place(server):
-    cancelled = 'upg_requests_finished_total{reason="cancelled"}'
     before = server.metrics()
     with server.socket() as s:
-        s.sendall(request_bytes(dict(STORY, max_tokens=1900)))  # not streamed: nothing is written meanwhile
-        server.wait_for(lambda m: m["upg_requests_running"] == 1)
+        s.sendall(request_bytes(LONG))  # not streamed: nothing is written meanwhile
+        server.wait_for(lambda m: m["upg_requests_running"] == LONG["n"])
     after = server.wait_idle()
-    assert after[cancelled] == before[cancelled] + 1
+    assert after[CANCELLED] == before[CANCELLED] + LONG["n"]
 
 
 def test_one_client_leaving_does_not_end_another(server):
@@ -161,7 +170,7 @@ def test_one_client_leaving_does_not_end_another(server):
     result = []
     thread = threading.Thread(target=lambda: result.append(server.post(CHAT, dict(STORY, max_tokens=100))[1]))
     with server.socket() as s:
-        s.sendall(request_bytes(dict(STORY, max_tokens=1900, stream=True)))
+        s.sendall(request_bytes(dict(LONG, stream=True)))
         s.recv(1000)
         thread.start()
     thread.join()
@@ -190,11 +199,11 @@ def test_log_has_no_prompt_and_one_line_a_request(server):
     path = f"/{secret}%0aevent=forged"
     server.post(CHAT, {"messages": [{"role": "user", "content": secret}], "max_tokens": 1})
     server.get(path)
-    server.get("/health")
-    lines = [line for line in server.log if "event=request" in line]
-    assert not any(secret in line for line in lines if CHAT in line)
+    server.wait_log(lambda line: "event=request" in line and CHAT in line and "prompt_tokens=" in line and
+                    "status=200" in line and "first_token_seconds=" in line)
+    server.wait_log(lambda line: "event=request" in line and secret in line)
+    assert not any(secret in line for line in server.log if CHAT in line)
     assert not any(line.startswith("event=forged") for line in server.log)
-    assert any("prompt_tokens=" in line and "status=200" in line and "first_token_seconds=" in line for line in lines)
 
 
 def test_metrics_are_what_prometheus_reads(server):
@@ -267,9 +276,8 @@ def test_pages_of_allowed_origins_only(start_server):
         assert server.get("/health", Origin="https://good.example")[1]["Access-Control-Allow-Origin"]
 
 
-def test_limits(start_server):
-    with start_server("--max-body", "2KiB", "--max-tokens", "20", "--request-timeout", "1", "--idle-timeout", "1",
-                      "--model-name", "tiny/one", "--json", "--no-page") as server:
+def test_limits_of_size(start_server):
+    with start_server("--max-body", "2KiB", "--max-tokens", "20", "--model-name", "tiny/one", "--json", "--no-page") as server:
         big = {"messages": [{"role": "user", "content": "x" * 5000}]}
         assert server.request("POST", CHAT, big)[0] == 413
         assert exchange(server, request_bytes(big))[0] == 413
@@ -284,36 +292,52 @@ def test_limits(start_server):
                           b"Content-Length: 100000000\r\n\r\n")
                 for _ in range(1000):
                     s.sendall(b" " * 100000)
-        for beginning in (b"", b"GET / HTTP/1.1\r\nHost: lo", request_bytes(STORY)[:-10]):
-            with server.socket() as s:  # slowly: a byte now and then does not help
-                s.sendall(beginning)
-                begun = time.monotonic()
-                with pytest.raises(OSError):
-                    while time.monotonic() < begun + 20:
-                        s.sendall(b"a")
-                        time.sleep(0.2)
-                assert time.monotonic() - begun < 10
         assert server.stop() == 0
         assert all(json.loads(line) for line in server.log)
 
 
-# The embedded model's two stop tokens: an answer that only its length ends.
-ENDLESS = {"8190": -100, "8191": -100}
+@pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: lo", request_bytes(STORY)[:-10]],
+                         ids=["nothing", "headers", "body"])
+def test_slow_requests_are_cut(start_server, beginning):
+    """A byte now and then keeps no connection; one that says nothing is closed, too."""
+    with start_server("--request-timeout", "1", "--idle-timeout", "1") as server:
+        with server.socket() as s:
+            s.sendall(beginning)
+            until = time.monotonic() + setting.PATIENCE
+            with pytest.raises(OSError):
+                while time.monotonic() < until:
+                    s.sendall(b"a")
+                    time.sleep(0.2)
+        with server.socket() as s:
+            s.sendall(beginning)
+            try:
+                assert b" 200 " not in s.recv(65536)  # the end, or a word about it
+            except ConnectionError:
+                pass
+        assert server.stop() == 0
 
 
 def test_full_server_says_when_to_come_again(start_server):
+    """One is answered, one waits; the others are told to come again, at once."""
     with start_server("--parallel", "1", "--queue", "1") as server:
-        sockets = []
-        for place in ("upg_requests_running", "upg_requests_waiting"):
-            sockets.append(server.socket())
-            sockets[-1].sendall(request_bytes(dict(STORY, max_tokens=1500, logit_bias=ENDLESS)))
-            server.wait_for(lambda m: m[place] == 1)
-        status, headers, text = server.request("POST", CHAT, STORY)
-        assert status == 503
-        assert int(headers["Retry-After"]) > 0
-        assert json.loads(text)["error"]["code"] == "overloaded"
-        assert server.metrics()["upg_requests_refused_total"] == 1
+        sockets = [server.socket() for _ in range(8)]
+        for s in sockets:
+            s.sendall(request_bytes(dict(LONG, n=1)))
+        metrics = server.wait_for(lambda m: m["upg_requests_refused_total"] > 0)
+        assert metrics["upg_requests_running"] + metrics["upg_requests_waiting"] > 0
         assert server.get("/health")[0] == 200
+        replies = {}
+        while 503 not in replies:
+            readable, _, _ = select.select(sockets, [], [], setting.PATIENCE)
+            assert readable
+            for s in readable:
+                status, headers, body = read_reply(s.makefile("rb"))
+                replies[status] = headers, body
+                sockets.remove(s)
+                s.close()
+        headers, body = replies[503]
+        assert int(headers["retry-after"]) > 0
+        assert json.loads(body)["error"]["code"] == "overloaded"
         for s in sockets:
             s.close()
         server.wait_idle()
@@ -321,19 +345,19 @@ def test_full_server_says_when_to_come_again(start_server):
 
 
 def test_termination_lets_answers_finish(start_server):
-    with start_server() as server:
+    with start_server("--grace", setting.PATIENCE) as server:
         replies = []
         threads = [threading.Thread(target=lambda: replies.append(server.post(CHAT, dict(STORY, max_tokens=150))))
                    for _ in range(4)]
         for thread in threads:
             thread.start()
-        server.wait_for(lambda m: m["upg_requests_running"] == 4)
+        server.wait_for(lambda m: m["upg_requests_submitted_total"] == 4)
         server.process.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join()
         assert [status for status, _ in replies] == [200] * 4
         assert all(reply["usage"]["completion_tokens"] == 150 for _, reply in replies)
-        assert server.process.wait(30) == 0  # a second signal would end it at once
+        assert server.process.wait(setting.PATIENCE) == 0  # a second signal would end it at once
         with pytest.raises(OSError):
             server.socket()
 
@@ -341,9 +365,9 @@ def test_termination_lets_answers_finish(start_server):
 def test_termination_cancels_after_the_grace_time(start_server):
     with start_server("--grace", "0") as server:
         with server.socket() as s:
-            s.sendall(request_bytes(dict(STORY, max_tokens=1900, stream=True)))
+            s.sendall(request_bytes(dict(LONG, stream=True)))
             file = s.makefile("rb")
-            server.wait_for(lambda m: m["upg_requests_running"] == 1)
+            server.wait_for(lambda m: m["upg_requests_running"] == LONG["n"])
             assert server.stop() == 0
             body = read_reply(file)[2]
         last = json.loads(body.decode().strip().split("data: ")[-1])

@@ -12,6 +12,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+import setting
+
 HOSTILE = "\n\n".join([
     "<script>window.hacked = 1</script>", "<img src=x onerror='window.hacked = 2'>",
     "[click](javascript:window.hacked=3)", "[click](data:text/html,<script>window.hacked=4</script>)",
@@ -46,9 +48,9 @@ class Page:
     def all(self, selector):
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
-    def wait(self, condition, seconds=30):
+    def wait(self, condition):
         """What is drawn anew between being found and being read is looked at again."""
-        waiting = WebDriverWait(self.driver, seconds, 0.05, [NoSuchElementException, StaleElementReferenceException])
+        waiting = WebDriverWait(self.driver, setting.PATIENCE, 0.05, [NoSuchElementException, StaleElementReferenceException])
         return waiting.until(lambda _: condition())
 
     def click(self, selector, text=None):
@@ -104,17 +106,32 @@ def test_a_question_is_answered_as_the_api_answers_it(page, server):
     assert page.one("#title").text.startswith("Tell me a story")
 
 
-def test_text_appears_while_it_is_written_and_stop_ends_it(page, server):
-    page.set(max_tokens=1500, temperature=1, min_p=0)
+def test_text_appears_while_it_is_written(page):
+    """Each length that the answer had is noted by the page itself, however seldom it is looked at from here."""
+    page.set(max_tokens=1500)
+    page.driver.execute_script("""
+        window.lengths = new Set();
+        new MutationObserver(() => {
+            const body = document.querySelector('.assistant .body');
+            if (body) window.lengths.add(body.innerText.length);
+        }).observe(document.querySelector('#messages'), {childList: true, subtree: true, characterData: true});""")
     page.say("Tell me a very long story with many words in it.")
-    lengths = set()
-    page.wait(lambda: (lengths.add(len(page.answers()[0]) if page.answers() else 0) or len(lengths) > 3) or page.idle())
-    if not page.idle():
-        page.one("#stop").click()
+    page.wait(lambda: page.idle() and page.answers())
+    assert page.driver.execute_script("return window.lengths.size") > 3
+
+
+def test_stop_ends_an_answer(page, server):
+    page.set(max_tokens=1500)
+    page.say("Tell me a very long story with many words in it.")
+    for _ in range(50):  # the answer may be complete before the button is reached: then once more
+        page.wait(lambda: page.idle() or page.answers() and page.answers()[0])
+        page.driver.execute_script("const stop = document.querySelector('#stop'); if (stop.offsetParent) stop.click()")
         page.wait(page.idle)
-        server.wait_idle()
-        assert "stopped" in page.one(".assistant .tools").text
-    assert len(lengths) > 3
+        if "stopped" in page.one(".assistant .tools").text:
+            break
+        page.click(".assistant button", "Regenerate")
+    assert "stopped" in page.one(".assistant .tools").text
+    server.wait_idle()
     before = page.answers()
     page.reload(len(before))
     assert page.answers() == before  # what came is kept
@@ -266,12 +283,13 @@ def test_a_server_that_dies_is_told_and_a_key_is_asked_for(browser, start_server
         page = Page.__new__(Page)
         page.driver = browser
         page.wait(lambda: "API key" in page.one("#error").text)
-        page.set(key="secret", max_tokens=1500, temperature=1)
+        page.set(key="secret", max_tokens=1500, temperature=0)
         page.wait(lambda: "default" in page.one("#model").text)
         page.say("Tell me a long story.")
         page.wait(lambda: page.answers() and len(page.answers()[0]) > 5)
         server.stop(signal.SIGKILL)
-        page.wait(lambda: page.one("#error").is_displayed() and page.idle())
+        page.wait(page.idle)
+        assert page.one("#error").is_displayed() or "tokens/s" in page.one(".assistant .tools").text  # it was faster
         page.say("Hello")
         page.wait(lambda: "cannot be reached" in page.one("#error").text)
         browser.get_log("browser")  # the failed connections are in there

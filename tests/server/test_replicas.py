@@ -10,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 
+import setting
+
 BODY = {"messages": [{"role": "user", "content": "Tell me a story."}], "temperature": 0, "max_tokens": 60, "stream": True,
         "ignore_eos": True}
 
@@ -26,7 +28,7 @@ def stream(url):
                                      {"Content-Type": "application/json"})
     text = ""
     try:
-        with urllib.request.urlopen(request, timeout=120) as reply:
+        with urllib.request.urlopen(request, timeout=setting.PATIENCE) as reply:
             for line in reply:
                 if line.strip() == b"data: [DONE]":
                     return text
@@ -48,7 +50,7 @@ def test_a_replica_that_dies_breaks_its_own_streams_only(start_server, root):
                 name: f"127.0.0.1:{server.port}" for name, server in zip(("UPG_ONE", "UPG_TWO", "UPG_THREE"), servers)}},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            until = time.monotonic() + 20
+            until = time.monotonic() + setting.PATIENCE
             while (expected := stream(url)) is None:
                 assert time.monotonic() < until
                 time.sleep(0.1)
