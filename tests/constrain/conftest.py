@@ -23,7 +23,7 @@ def vocabulary(library, tmp_path_factory):
 def longer_vocabulary(library, tmp_path_factory):
     """The 256 bytes and some longer tokens, also such that go beyond a lexeme."""
     folder = tmp_path_factory.mktemp("longer")
-    byte_vocabulary.make(folder, [b'{"', b'": "', b'", "', b'":', b'"}', b'"]', b"]}", b"}}", b"}]", b'},{"', b"name", b"value",
-                                  b"null", b"true", b"  ", b"00", b"aaaa", b", ", b": ", b'"a": {"', "größe".encode(),
-                                  24 * b"a", b'"' + 18 * b"a" + b'", "', b"null, " + 12 * b"b"])
+    byte_vocabulary.make(folder, [b'{"', b'": "', b'", "', b'":', b'"}', b'"]', b"]}", b"}}", b"}]", b'},{"', b"name",
+                                  b"value", b"null", b"true", b"  ", b"00", b"aaaa", b", ", b": ", b'"a": {"',
+                                  "größe".encode(), 24 * b"a", b'"' + 18 * b"a" + b'", "', b"null, " + 12 * b"b"])
     return constraints.Vocabulary(library, folder, [byte_vocabulary.STOP])

@@ -44,7 +44,8 @@ def test_answers_end_in_time(upg, tmp_path, n_tokens):
     schema = {"type": "array", "items": {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}}
     file = tmp_path / "schema.json"
     file.write_text(json.dumps(schema))
-    run = upg("run", "-p", "Words: ", "--json-schema", file, "-n", n_tokens, "--seed", 3, "--temperature", 1.5, "--json")
+    run = upg("run", "-p", "Words: ", "--json-schema", file, "-n", n_tokens, "--seed", 3, "--temperature", 1.5,
+              "--json")
     assert run.returncode == 0, run.stderr
     answer = json.loads(run.stdout)
     assert answer["finish_reason"] == "stop"

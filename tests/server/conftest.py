@@ -25,8 +25,8 @@ class Server:
 
     def client(self, **options):
         """The official client."""
-        return openai.OpenAI(**{"base_url": self.url + "/v1", "api_key": "none", "max_retries": 0, "timeout": setting.PATIENCE,
-                                **options})
+        return openai.OpenAI(**{"base_url": self.url + "/v1", "api_key": "none", "max_retries": 0,
+                                "timeout": setting.PATIENCE, **options})
 
     def request(self, method, path, body=None, headers=None):
         """One request: (status, headers, text).  A body that is no bytes is sent as JSON."""

@@ -69,8 +69,8 @@ def test_answer_is_closed_before_its_tokens_run_out(client, max_tokens):
         notes: list[str]
 
     for seed in range(3):
-        reply = client.chat.completions.parse(model="default", messages=ASK, max_tokens=max_tokens, response_format=Notes,
-                                              seed=seed, temperature=1.5)
+        reply = client.chat.completions.parse(model="default", messages=ASK, max_tokens=max_tokens, seed=seed,
+                                              response_format=Notes, temperature=1.5)
         assert reply.choices[0].finish_reason == "stop"
         assert isinstance(reply.choices[0].message.parsed, Notes)
         assert reply.usage.completion_tokens <= max_tokens
@@ -87,7 +87,8 @@ def test_too_few_tokens_are_told(client):
 def test_calls_are_closed_before_their_tokens_run_out(client, tool_choice):
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
     for seed in range(3):
-        choice = ask(client, tools=[tool], tool_choice=tool_choice, max_tokens=50, seed=seed, temperature=1.5).choices[0]
+        choice = ask(client, tools=[tool], tool_choice=tool_choice, max_tokens=50, seed=seed,
+                     temperature=1.5).choices[0]
         for call in choice.message.tool_calls or []:
             assert isinstance(json.loads(call.function.arguments), dict)
         assert choice.finish_reason == "tool_calls" or tool_choice == "auto"

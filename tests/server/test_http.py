@@ -17,8 +17,8 @@ import setting
 CHAT = "/v1/chat/completions"
 STORY = {"messages": [{"role": "user", "content": "Tell me a story."}], "temperature": 0, "ignore_eos": True}
 
-# Answers that take many seconds on any machine: eight at a time, as long as the context allows, and the embedded model's
-# two stop tokens cannot come.
+# Answers that take many seconds on any machine: eight at a time, as long as the context allows, and the embedded
+# model's two stop tokens cannot come.
 LONG = dict(STORY, max_tokens=1900, n=8, logit_bias={"8190": -100, "8191": -100})
 
 
@@ -277,7 +277,8 @@ def test_pages_of_allowed_origins_only(start_server):
 
 
 def test_limits_of_size(start_server):
-    with start_server("--max-body", "2KiB", "--max-tokens", "20", "--model-name", "tiny/one", "--json", "--no-page") as server:
+    with start_server("--max-body", "2KiB", "--max-tokens", "20", "--model-name", "tiny/one", "--json",
+                      "--no-page") as server:
         big = {"messages": [{"role": "user", "content": "x" * 5000}]}
         assert server.request("POST", CHAT, big)[0] == 413
         assert exchange(server, request_bytes(big))[0] == 413
