@@ -304,16 +304,6 @@ static void attend_with_matrices(struct upg_gpu *gpu, struct gpu_place to, uint3
         combine(gpu, to, to_stride, 0, n_rows);
 }
 
-/* Whether rows of one sequence follow each other, and the device has room for several at a time. */
-static bool has_rows_together(const struct upg_gpu *gpu, const struct upg_step *step)
-{
-    bool found = false;
-
-    for (size_t i = 1; i < step->n_rows && !found; i++)
-        found = step->rows[i].list == step->rows[i - 1].list;
-    return found && gpu->device.limits.shared_bytes >= 32 * 1024;
-}
-
 static void attend(void *state, struct upg_activation out, struct upg_activation qkv, size_t layer,
                    const struct upg_step *step)
 {
@@ -323,8 +313,6 @@ static void attend(void *state, struct upg_activation out, struct upg_activation
     const uint32_t n_rows = (uint32_t)step->n_rows, each = gpu->scratch.partial_rows;
     const size_t group = c->n_heads / c->n_kv_heads;
     const uint32_t n_fours = (uint32_t)(c->n_kv_heads * ((group + 3) / 4)); /* of query heads */
-    const bool together = has_rows_together(gpu, step);
-    const uint32_t tile = together ? GPU_ATTENTION_ROWS : 1;
 
     if (has_matrix_attention(gpu)) {
         attend_with_matrices(gpu, to, (uint32_t)out.stride, at, (uint32_t)qkv.stride, layer, step);
@@ -333,17 +321,14 @@ static void attend(void *state, struct upg_activation out, struct upg_activation
     for (uint32_t first = 0; first < n_rows; first += each) {
         const uint32_t n = n_rows - first < each ? n_rows - first : each;
         const struct gpu_command command = {
-            .program =
-                is_f16(gpu)
-                    ? (together ? GPU_PROGRAM_attention_rows_f16 : GPU_PROGRAM_attention_f16)
-                    : (together ? GPU_PROGRAM_attention_rows_f32 : GPU_PROGRAM_attention_f32),
-            .groups = {n_spans_of(step), n_fours, (n + tile - 1) / tile},
+            .program = is_f16(gpu) ? GPU_PROGRAM_attention_f16 : GPU_PROGRAM_attention_f32,
+            .groups = {n_spans_of(step), n_fours, n},
             .n_ranges = 5,
             .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer]),
                        gpu_whole(&gpu->scratch.partial)},
             .constants = {at.begin, (uint32_t)qkv.stride, (uint32_t)c->n_heads,
                           (uint32_t)c->n_kv_heads, (uint32_t)c->head_dim, first,
-                          gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim)), n}};
+                          gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim))}};
 
         gpu_step_add(&gpu->step, &command);
         combine(gpu, to, (uint32_t)out.stride, first, n);

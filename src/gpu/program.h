@@ -8,9 +8,9 @@
  * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
 /* clang-format off */
 #define GPU_PROGRAMS(X)                                                                            \
-    X(add) X(attention_f16) X(attention_f32) X(attention_matrix) X(attention_rows_f16)             \
-    X(attention_rows_f32) X(combine) X(embed_k2) X(embed_k3) X(embed_k4) X(finish) X(finish_sums)  \
-    X(gate) X(gemm_matrix) X(norm) X(packed_matrix_k2) X(packed_matrix_k3) X(packed_matrix_k4)     \
+    X(add) X(attention_f16) X(attention_f32) X(attention_matrix) X(combine)                         \
+    X(embed_k2) X(embed_k3) X(embed_k4) X(finish) X(finish_sums) X(gate)                        \
+    X(gemm_matrix) X(norm) X(packed_matrix_k2) X(packed_matrix_k3) X(packed_matrix_k4)             \
     X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)                                            \
     X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
 #define GPU_DECODE_PROGRAMS(X) X(decode_k2) X(decode_k3) X(decode_k4)
@@ -35,7 +35,6 @@ enum {
     GPU_GEMM_TOKENS = 32,    /* TILE of gemm.comp */
     GPU_PACKED_TOKENS = 32,  /* TILE of packed_matrix.comp */
     GPU_MATRIX_TOKENS = 128, /* TILE of gemm_matrix.comp */
-    GPU_ATTENTION_ROWS = 4,  /* ROWS of attention.comp where rows follow each other */
     GPU_TILE_QUERIES = 32    /* QUERIES of attention_matrix.comp */
 };
 

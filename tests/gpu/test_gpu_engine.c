@@ -174,24 +174,21 @@ static void fill_with_logits(const struct golden *golden, float *logits)
     upg_engine_free(engine);
 }
 
-/* The only file of a folder, to be freed. */
-static char *only_file(const char *folder)
+/* The only file of a folder. */
+static void find_only_file(const char *folder, char path[512])
 {
     DIR *dir = opendir(folder);
     const struct dirent *entry;
-    char *path = NULL;
+    size_t n = 0;
 
     assert_non_null(dir);
     while ((entry = readdir(dir)) != NULL)
         if (entry->d_name[0] != '.') {
-            assert_null(path);
-            path = malloc(strlen(folder) + strlen(entry->d_name) + 2);
-            assert_non_null(path);
-            sprintf(path, "%s/%s", folder, entry->d_name);
+            snprintf(path, 512, "%s/%s", folder, entry->d_name);
+            n++;
         }
     closedir(dir);
-    assert_non_null(path);
-    return path;
+    assert_int_equal(n, 1);
 }
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
@@ -202,10 +199,9 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 
 static void compiled_programs_are_kept(void **state)
 {
-    char cache[] = "/tmp/upg-test-XXXXXX", folder[64];
+    char cache[] = "/tmp/upg-test-XXXXXX", folder[64], path[512];
     float *first, *second;
     struct golden golden;
-    char *path;
     FILE *file;
     size_t n_bytes;
 
@@ -218,7 +214,7 @@ static void compiled_programs_are_kept(void **state)
     snprintf(folder, sizeof folder, "%s/upg", cache);
     setenv("XDG_CACHE_HOME", cache, 1);
     fill_with_logits(&golden, first);
-    path = only_file(folder);
+    find_only_file(folder, path);
     file = fopen(path, "r+b");
     assert_non_null(file);
     assert_int_not_equal(fgetc(file), EOF);
@@ -229,7 +225,6 @@ static void compiled_programs_are_kept(void **state)
     assert_memory_equal(first, second, n_bytes);
     assert_int_equal(nftw(cache, remove_entry, 8, FTW_DEPTH | FTW_PHYS),
                      0); /* drivers' files, too */
-    free(path);
     free(first);
     free(second);
     golden_close(&golden);
