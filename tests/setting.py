@@ -14,6 +14,6 @@ MODEL = ROOT / "models" / "default.upg"
 
 SANITIZED = UPG.exists() and re.search(rb"__[at]san_init", UPG.read_bytes()) is not None
 
-# Seconds until a test gives up on a program.  Nothing takes a tenth of it: a limit is there to name what hangs, and a
-# busy machine is no reason to fail.
-PATIENCE = 3000 if SANITIZED else 300
+# Seconds until a test gives up on a program: a limit is there to name what hangs, nothing takes a tenth of it where the
+# machine is not busy, and a busy machine is no reason to fail.
+PATIENCE = 3000 if SANITIZED else 600
