@@ -51,7 +51,7 @@ static void summarize(const char *path, const json_t *report)
 static upg_status write_report(const char *path, const char *text, const struct settings *settings,
                                upg_error *err)
 {
-    json_t *report = json_loads(text, 0, NULL);
+    json_t *report = json_of_library(text);
 
     if (!report) /* it is JSON: the library made it */
         return fail_memory(err, "the report");

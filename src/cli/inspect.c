@@ -241,7 +241,7 @@ upg_status inspect_command(const struct settings *settings, upg_error *err)
     upg_status status = open_model(&opened, settings->model, settings, err);
 
     if (status == UPG_OK && opened.info.metadata_json) {
-        metadata = json_loads(opened.info.metadata_json, 0, NULL);
+        metadata = json_of_library(opened.info.metadata_json);
         if (!metadata)
             status = fail_memory(err, "the metadata");
     }

@@ -18,6 +18,9 @@ json_t *json_number(double value);
 
 json_t *json_ids(const upg_tokens *ids);
 
+/* A document that the library wrote; NULL when memory is out. */
+json_t *json_of_library(const char *text);
+
 /* Write the document and a line end to standard output; takes the document.  flags: jansson's. */
 upg_status json_write(json_t *document, size_t flags, upg_error *err);
 

@@ -240,10 +240,11 @@ static upg_status begin_metadata(struct upg_writer *w, const json_t *matrices, u
 /* Provenance as it was given, and the version of this program. */
 static upg_status set_provenance(json_t *metadata, const json_t *provenance, upg_error *err)
 {
-    json_t *json = json_copy((json_t *)provenance);
+    json_t *json = json_object(); /* json_copy() leaves out what it has no memory for */
     upg_status status = UPG_OK;
 
-    if (!json || json_object_set_new(json, "version", json_string(upg_version())) != 0)
+    if (json_object_update(json, (json_t *)provenance) != 0 ||
+        json_object_set_new(json, "version", json_string(upg_version())) != 0)
         status = upg_fail_memory(err, "metadata", 0);
     if (status == UPG_OK)
         status = set_json(metadata, UPG_KEY_PROVENANCE, json, err);
