@@ -154,21 +154,14 @@ static upg_status rotated_trellis(struct ablation *a, float *w, size_t n_rows, s
 {
     struct upg_coded_map map = {
         .n_parts = 1, .n_cols = n_cols, .part[0] = {.k = BITS, .n_rows = n_rows}};
-    float *scratch = NULL;
     upg_status status;
 
     upg_coded_map_layout(&map, 1, n_rows != a->model->config.n_vocab);
     status = upg_coded_map_allocate(&map, &a->err);
     if (status == UPG_OK)
         status = upg_encode_map(a->pool, &map, w, NULL, 0.01, upg_effort_of("normal"), &a->err);
-    if (status == UPG_OK) {
-        scratch = upg_aligned_alloc(upg_coded_map_scratch(&map), sizeof *scratch);
-        if (scratch)
-            upg_coded_map_expand(a->pool, &map, NULL, NULL, w, scratch);
-        else
-            status = upg_fail_memory(&a->err, "a matrix", n_rows * n_cols);
-    }
-    free(scratch);
+    if (status == UPG_OK)
+        status = upg_coded_map_decode(a->pool, &map, w, &a->err);
     upg_coded_map_clear(&map);
     return status;
 }
@@ -351,14 +344,8 @@ static upg_status show_compressed(struct ablation *a, const struct choice *choic
     layers.maps = calloc(upg_n_slots(config), sizeof *layers.maps);
     if (status == UPG_OK && !layers.maps)
         status = upg_fail_memory(&a->err, "maps", sizeof *layers.maps);
-    for (size_t i = 0; i < plan.n_slots && status == UPG_OK; i++) {
-        layers.maps[i] = (struct upg_coded_map){.n_parts = plan.slots[i].n_parts,
-                                                .n_cols = plan.slots[i].n_cols};
-        for (size_t part = 0; part < plan.slots[i].n_parts; part++)
-            layers.maps[i].part[part] = (struct upg_coded_part){
-                .k = plan.slots[i].part[part].k, .n_rows = plan.slots[i].part[part].n_rows};
-        upg_coded_map_layout(&layers.maps[i], 8 * i, i > 0);
-    }
+    for (size_t i = 0; i < plan.n_slots && status == UPG_OK; i++)
+        layers.maps[i] = upg_plan_map(&plan, i, 0);
     if (status == UPG_OK)
         status =
             upg_layers_encode(&layers, a->pool, a->model, &choice->effort, NULL, NULL, &a->err);

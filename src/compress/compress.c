@@ -177,22 +177,6 @@ static upg_status prepare(struct compression *c, upg_error *err)
 
 /* ---- The plan ---- */
 
-/* The layout of a slot's map under the plan. */
-static struct upg_coded_map layout_slot(const struct compression *c, const struct upg_plan *plan,
-                                        size_t slot)
-{
-    const bool is_embedding = slot == 0;
-    struct upg_coded_map map = {.n_parts = plan->slots[slot].n_parts,
-                                .n_cols = plan->slots[slot].n_cols};
-
-    for (size_t i = 0; i < map.n_parts; i++) {
-        map.part[i].k = plan->slots[slot].part[i].k;
-        map.part[i].n_rows = plan->slots[slot].part[i].n_rows;
-    }
-    upg_coded_map_layout(&map, c->options->seed * 1000003u + 8 * slot, !is_embedding);
-    return map;
-}
-
 /* A model that has the shapes, types and seeds of the file to be, and norms to be tuned. */
 static upg_status make_outline(struct compression *c, upg_error *err)
 {
@@ -222,7 +206,7 @@ static void outline_plan(struct compression *c, const struct upg_plan *plan)
 {
     for (size_t i = 0; i < plan->n_slots; i++) {
         const struct upg_slot slot = upg_slot_of(&c->outline, i);
-        const struct upg_coded_map map = layout_slot(c, plan, i);
+        const struct upg_coded_map map = upg_plan_map(plan, i, c->options->seed);
         for (size_t part = 0; part < map.n_parts; part++)
             slot.parts[part] = upg_coded_part_matrix(&map, part);
         if (slot.linear) {
@@ -323,7 +307,7 @@ static upg_status encode(struct compression *c, upg_error *err)
     if (!c->layers.maps)
         return upg_fail_memory(err, "maps", c->plan.n_slots * sizeof *c->layers.maps);
     for (size_t i = 0; i < c->plan.n_slots; i++)
-        c->layers.maps[i] = layout_slot(c, &c->plan, i);
+        c->layers.maps[i] = upg_plan_map(&c->plan, i, c->options->seed);
     c->layers.keep = c->tune_steps > 0;
     c->layers.ids = c->calibration.ids + HELD_WINDOWS * WINDOW;
     c->layers.on_layer = tell_spent;

@@ -508,3 +508,16 @@ void upg_coded_map_expand(struct upg_pool *pool, const struct upg_coded_map *map
             row_scale += part->padded_rows;
     }
 }
+
+upg_status upg_coded_map_decode(struct upg_pool *pool, const struct upg_coded_map *map, float *out,
+                                upg_error *err)
+{
+    const size_t n = upg_coded_map_scratch(map);
+    float *scratch = upg_aligned_alloc(n, sizeof *scratch);
+
+    if (!scratch)
+        return upg_fail_memory(err, "decoding", n * sizeof *scratch);
+    upg_coded_map_expand(pool, map, NULL, NULL, out, scratch);
+    free(scratch);
+    return UPG_OK;
+}

@@ -72,4 +72,8 @@ void upg_coded_map_expand(struct upg_pool *pool, const struct upg_coded_map *map
 /* Floats of scratch that upg_coded_map_expand() needs. */
 size_t upg_coded_map_scratch(const struct upg_coded_map *map);
 
+/* upg_coded_map_expand() with the map's own scales and scratch of its own. */
+upg_status upg_coded_map_decode(struct upg_pool *pool, const struct upg_coded_map *map, float *out,
+                                upg_error *err);
+
 #endif

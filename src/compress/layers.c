@@ -92,7 +92,6 @@ static upg_status encode_slot(struct walk *walk, size_t slot, float *w, const fl
 {
     struct upg_coded_map *map = &walk->layers->maps[slot];
     upg_status status = upg_coded_map_allocate(map, err);
-    float *scratch = NULL;
     int found = 0;
 
     if (status == UPG_OK)
@@ -102,14 +101,8 @@ static upg_status encode_slot(struct walk *walk, size_t slot, float *w, const fl
         if (status == UPG_OK)
             status = upg_store_save(&walk->layers->store, slot, map, err);
     }
-    if (status == UPG_OK) {
-        scratch = upg_aligned_alloc(upg_coded_map_scratch(map), sizeof *scratch);
-        if (!scratch)
-            status = upg_fail_memory(err, "decoding", upg_coded_map_scratch(map) * sizeof *scratch);
-    }
     if (status == UPG_OK)
-        upg_coded_map_expand(walk->pool, map, NULL, NULL, w, scratch);
-    free(scratch);
+        status = upg_coded_map_decode(walk->pool, map, w, err);
     count_spent(&walk->spent, map);
     walk->done += map_rows(map) * map->n_cols / 1000;
     if (!walk->layers->keep) {
@@ -343,20 +336,13 @@ static upg_status load_head(struct walk *w, bool compressed, float *rows, upg_er
     const struct upg_config *config = &w->model->config;
     const size_t slot = config->tied_embeddings ? 0 : upg_n_slots(config) - 1;
     struct upg_coded_map *map = &w->layers->maps[slot];
-    float *scratch;
     upg_status status;
 
     if (!compressed)
         return upg_dense_linear(w->pool, &w->model->head, 0, config->n_vocab, rows, err);
     status = upg_layers_load(w->layers, slot, err);
-    if (status != UPG_OK)
-        return status;
-    scratch = upg_aligned_alloc(upg_coded_map_scratch(map), sizeof *scratch);
-    if (scratch)
-        upg_coded_map_expand(w->pool, map, NULL, NULL, rows, scratch);
-    else
-        status = upg_fail_memory(err, "decoding", upg_coded_map_scratch(map) * sizeof *scratch);
-    free(scratch);
+    if (status == UPG_OK)
+        status = upg_coded_map_decode(w->pool, map, rows, err);
     if (!w->layers->keep)
         upg_coded_map_clear(map);
     return status;

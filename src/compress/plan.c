@@ -9,7 +9,6 @@
 #include "compress/plan.h"
 
 #include "codec/codec.h"
-#include "compress/encode_map.h"
 #include "model/slots.h"
 
 #include <stdlib.h>
@@ -217,6 +216,20 @@ upg_status upg_plan_make(struct upg_plan *plan, const struct upg_model *model,
             plan->predicted_kl +=
                 plan->slots[i].part[part].loss * upg_plan_nmse(plan->slots[i].part[part].k);
     return UPG_OK;
+}
+
+struct upg_coded_map upg_plan_map(const struct upg_plan *plan, size_t slot, uint64_t seed)
+{
+    const struct upg_plan_slot *planned = &plan->slots[slot];
+    const bool is_embedding = slot == 0;
+    struct upg_coded_map map = {.n_parts = planned->n_parts, .n_cols = planned->n_cols};
+
+    for (size_t i = 0; i < map.n_parts; i++) {
+        map.part[i].k = planned->part[i].k;
+        map.part[i].n_rows = planned->part[i].n_rows;
+    }
+    upg_coded_map_layout(&map, seed * 1000003u + 8 * slot, !is_embedding);
+    return map;
 }
 
 void upg_plan_clear(struct upg_plan *plan)

@@ -7,6 +7,7 @@
 #ifndef UPG_COMPRESS_PLAN_H
 #define UPG_COMPRESS_PLAN_H
 
+#include "compress/encode_map.h"
 #include "compress/sensitivity.h"
 #include "model/model.h"
 
@@ -44,6 +45,10 @@ upg_status upg_plan_make(struct upg_plan *plan, const struct upg_model *model,
 /* Cut the model's slots into parts, all with k bits: what upg_plan_make() starts from. */
 upg_status upg_plan_start(struct upg_plan *plan, const struct upg_model *model, int k,
                           upg_error *err);
+
+/* A slot's map with the layout that the plan has for it, all else zero.  Slots and seeds have signs
+ * of their own. */
+struct upg_coded_map upg_plan_map(const struct upg_plan *plan, size_t slot, uint64_t seed);
 
 /* Bytes of all codes. */
 uint64_t upg_plan_code_bytes(const struct upg_plan *plan);

@@ -1,6 +1,8 @@
 /* pipeline_cache.c -- reading and writing the cache's file, as a whole; failures cost only time. */
 #include "gpu/pipeline_cache.h"
 
+#include "base/buffer.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,43 +52,20 @@ static bool find_path(const struct gpu_device *gpu, char path[MAX_PATH])
     return true;
 }
 
-/* The bytes of a file, to be freed; NULL: none, or too many. */
-static void *read_whole(const char *path, size_t *n_bytes)
-{
-    FILE *file = fopen(path, "rb");
-    void *bytes = NULL;
-    struct stat info;
-
-    if (!file)
-        return NULL;
-    *n_bytes = 0;
-    if (fstat(fileno(file), &info) == 0 && info.st_size > 0 && info.st_size <= MAX_BYTES) {
-        *n_bytes = (size_t)info.st_size;
-        bytes = malloc(*n_bytes);
-        if (bytes && fread(bytes, 1, *n_bytes, file) != *n_bytes) {
-            free(bytes);
-            bytes = NULL;
-        }
-        if (!bytes)
-            *n_bytes = 0;
-    }
-    fclose(file);
-    return bytes;
-}
-
 void gpu_pipeline_cache_open(struct gpu_pipeline_cache *cache, struct gpu_device *gpu)
 {
     VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+    struct upg_buffer file = {0};
     char path[MAX_PATH];
-    void *bytes = NULL;
 
-    if (find_path(gpu, path))
-        bytes = read_whole(path, &info.initialDataSize);
-    info.pInitialData = bytes;
+    if (find_path(gpu, path) && upg_buffer_read_file(&file, path, MAX_BYTES, NULL) == UPG_OK) {
+        info.initialDataSize = file.n;
+        info.pInitialData = file.bytes;
+    }
     if (gpu->vk.vkCreatePipelineCache(gpu->device, &info, NULL, &cache->cache) != VK_SUCCESS)
         cache->cache = VK_NULL_HANDLE;
     cache->n_loaded = info.initialDataSize;
-    free(bytes);
+    upg_buffer_clear(&file);
 }
 
 /* Write beside the file and move over it: other processes read one or the other. */
