@@ -249,10 +249,15 @@ typedef struct upg_engine_options {
                              NULL: best */
     const char
         *device; /* "cpu" or NULL; "gpu": the best GPU; "gpu:N": number N of the Vulkan driver's
-                    list; "auto": a GPU if there is one and the model is worth it and fits */
+                    list; "auto": a GPU if there is one, the model is worth it, and a layer fits */
     upg_progress_fn progress; /* of reading weights that are not in memory yet; may be NULL */
     void *progress_context;
+    size_t gpu_layers; /* with a GPU: the head and so many of the model's layers, the last ones, are
+                          computed there, the others by the CPU; UPG_GPU_LAYERS_THAT_FIT, the
+                          default: as many as its free memory holds */
 } upg_engine_options;
+
+#define UPG_GPU_LAYERS_THAT_FIT SIZE_MAX
 
 UPG_API void upg_engine_options_defaults(upg_engine_options *options);
 

@@ -105,21 +105,22 @@ static void engine_dealloc(PyObject *self)
 int engine_options_read(PyObject *args, PyObject *keywords, PyObject **model,
                         upg_engine_options *options)
 {
-    static char *names[] = {"model", "threads", "context", "cache_tokens", "kv_type", "compute",
-                            "tier",  "device",  NULL};
-    Py_ssize_t threads, context, cache_tokens;
+    static char *names[] = {"model",   "threads", "context", "cache_tokens", "kv_type",
+                            "compute", "tier",    "device",  "gpu_layers",   NULL};
+    Py_ssize_t threads, context, cache_tokens, gpu_layers;
     int kv_type, compute;
 
     upg_engine_options_defaults(options);
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!nnniizz:Engine", names, native_types.model,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!nnniizzn:Engine", names, native_types.model,
                                      model, &threads, &context, &cache_tokens, &kv_type, &compute,
-                                     &options->cpu_tier, &options->device))
+                                     &options->cpu_tier, &options->device, &gpu_layers))
         return -1;
     options->n_threads = (size_t)threads;
     options->context = (size_t)context;
     options->cache_tokens = (size_t)cache_tokens;
     options->kv_type = (upg_kv_type)kv_type;
     options->compute = (upg_compute)compute;
+    options->gpu_layers = gpu_layers < 0 ? UPG_GPU_LAYERS_THAT_FIT : (size_t)gpu_layers;
     return 0;
 }
 
@@ -181,7 +182,8 @@ static PyMethodDef engine_methods[] = {
 
 static PyType_Slot engine_slots[] = {
     {Py_tp_doc,
-     (void *)"Engine(model, threads, context, cache_tokens, kv_type, compute, tier, device)"},
+     (void *)"Engine(model, threads, context, cache_tokens, kv_type, compute, tier, device, "
+             "gpu_layers)"},
     {Py_tp_new, (void *)engine_new},
     {Py_tp_dealloc, (void *)engine_dealloc},
     {Py_tp_methods, (void *)engine_methods},

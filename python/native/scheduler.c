@@ -162,7 +162,8 @@ static PyMethodDef scheduler_methods[] = {
 
 static PyType_Slot scheduler_slots[] = {
     {Py_tp_doc,
-     (void *)"Scheduler(model, threads, context, cache_tokens, kv_type, compute, tier, device)"},
+     (void *)"Scheduler(model, threads, context, cache_tokens, kv_type, compute, tier, device, "
+             "gpu_layers)"},
     {Py_tp_new, (void *)scheduler_new},
     {Py_tp_dealloc, (void *)scheduler_dealloc},
     {Py_tp_methods, (void *)scheduler_methods},

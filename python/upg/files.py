@@ -63,7 +63,7 @@ def evaluate(model: Model, text: str, *, ref: Model | None = None, ctx: int = 0,
     engines = []
     for each in models:
         options = EngineOptions(each._options.threads, ctx, 0, _convert.choice("kv", kv, KV_TYPES),
-                                each._options.compute, each._options.device)
+                                each._options.compute, each._options.device, each._options.gpu_layers)
         engines.append(_native.Engine(*native_options(each._open(), options)))
     return _native.evaluate(
         engine=engines[0], reference=engines[1] if ref is not None else None, text=_convert.text_bytes("text", text),

@@ -72,9 +72,10 @@ class EngineOptions:
     kv_type: int
     compute: int
     device: str | None
+    gpu_layers: int  # -1: as many as fit
 
 
-def engine_options(device, threads, ctx, cache_tokens, kv, compute):
+def engine_options(device, threads, ctx, cache_tokens, kv, compute, gpu_layers):
     """Checked EngineOptions."""
     if not isinstance(device, str):
         raise TypeError(f"device must be a str, not {type(device).__name__}")
@@ -82,13 +83,14 @@ def engine_options(device, threads, ctx, cache_tokens, kv, compute):
         threads = int(os.environ.get("UPG_THREADS") or 0)
     return EngineOptions(_convert.count("threads", threads), _convert.count("ctx", ctx),
                          _convert.count("cache_tokens", cache_tokens), _convert.choice("kv", kv, KV_TYPES),
-                         _convert.choice("compute", compute, COMPUTE), None if device == "auto" else device)
+                         _convert.choice("compute", compute, COMPUTE), None if device == "auto" else device,
+                         -1 if gpu_layers is None else _convert.count("gpu_layers", gpu_layers))
 
 
 def native_options(native, options: EngineOptions):
     """What native engines and schedulers take; UPG_CPU limits the instructions as it does for the command line."""
     return (native, options.threads, options.context, options.cache_tokens, options.kv_type, options.compute,
-            os.environ.get("UPG_CPU"), options.device)
+            os.environ.get("UPG_CPU"), options.device, options.gpu_layers)
 
 
 class OfProcess:
@@ -153,6 +155,7 @@ class Model:
     @classmethod
     def open(cls, path: str | os.PathLike | None = None, *, device: str = "auto", threads: int | None = None,
              ctx: int = 0, cache_tokens: int = 0, kv: str = "f16", compute: str = "fast",
+             gpu_layers: int | None = None,
              progress: Callable[[str, int, int], object] | None = None) -> Model:
         """Open a .upg file, a Hugging Face directory or a GGUF file; None: the embedded model.
 
@@ -163,12 +166,14 @@ class Model:
                       sessions
         kv            how keys and values are kept: "f16", "q8" (half the memory), "q4" (a quarter) or "f32"
         compute       "reference": the plain scalar form that the fast one is tested against, slow
+        gpu_layers    with a GPU: the model's last layers that are computed there, the others by the processor; None: as
+                      many as its free memory holds
         progress      called as progress(stage, done, total)
 
         Weights are mapped: pages are read when they are first used.  FileError, FormatError, UnsupportedError,
         OutOfMemoryError say what is wrong with the file.
         """
-        options = engine_options(device, threads, ctx, cache_tokens, kv, compute)
+        options = engine_options(device, threads, ctx, cache_tokens, kv, compute, gpu_layers)
         return cls(_native.Model(_convert.path(path), progress), options)
 
     def _open(self):

@@ -49,6 +49,7 @@ upg_engine_options engine_options(const upg_model_info *info, size_t context,
     options.compute = (upg_compute)settings->compute;
     options.cpu_tier = getenv("UPG_CPU");
     options.device = settings->device;
+    options.gpu_layers = (size_t)settings->gpu_layers;
     return options;
 }
 

@@ -83,8 +83,16 @@ static const struct option_spec machine_options[] = {
      .argument = "DEVICE",
      .fallback = "auto",
      .help = "where to compute: 'cpu'; 'gpu', the best with a Vulkan driver; 'gpu:N', number N of "
-             "the driver's list; 'auto', a GPU if there is one and the model is large enough to be "
-             "worth it and fits"},
+             "the driver's list; 'auto', a GPU if there is one, the model is large enough to be "
+             "worth it, and a layer fits"},
+    {.name = "gpu-layers",
+     .kind = OPTION_AUTO,
+     .field = FIELD(gpu_layers),
+     .argument = "N",
+     .fallback = "auto",
+     .max = 1e6,
+     .help = "with a GPU: compute the last N layers of the model there and the others on the "
+             "processor; 'auto', as many as its free memory holds"},
     {.name = "compute",
      .kind = OPTION_CHOICE,
      .field = FIELD(compute),

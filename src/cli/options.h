@@ -7,7 +7,7 @@
 extern const struct option_group help_group;        /* --help */
 extern const struct option_group json_group;        /* --json, --help */
 extern const struct option_group output_group;      /* --json, --quiet, --verbose, --log, --help */
-extern const struct option_group machine_group;     /* --threads, --device, --compute */
+extern const struct option_group machine_group;     /* --threads, --device, ... */
 extern const struct option_group cache_group;       /* --ctx, --kv */
 extern const struct option_group exact_cache_group; /* the same, --kv f32 by default */
 extern const struct option_group text_group;        /* -p, -f, --parse-special */

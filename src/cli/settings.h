@@ -40,11 +40,12 @@ struct settings {
     int use_template;                          /* enum template_use */
     int parse_special;
 
-    uint64_t n_threads; /* 0: one a physical core */
-    const char *device; /* as in upg_engine_options */
-    int kv_type;        /* upg_kv_type */
-    uint64_t context;   /* tokens; 0: chosen by the command */
-    int compute;        /* upg_compute */
+    uint64_t n_threads;  /* 0: one a physical core */
+    const char *device;  /* as in upg_engine_options, */
+    uint64_t gpu_layers; /* and this */
+    int kv_type;         /* upg_kv_type */
+    uint64_t context;    /* tokens; 0: chosen by the command */
+    int compute;         /* upg_compute */
 
     uint64_t max_tokens, top_k, seed;
     double temperature, top_p, min_p;

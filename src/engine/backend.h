@@ -70,6 +70,11 @@ struct upg_backend {
     /* x[i] += y[i]; both [n_rows, d_model]. */
     void (*add)(void *state, struct upg_activation x, struct upg_activation y, size_t n_rows);
 
+    /* In place of embed(), where other backends have computed the layers in front of the setup's
+     * first_layer: x, in its rows' memory, is the residual stream of the step.  NULL: the backend
+     * has all layers. */
+    void (*resume)(void *state, struct upg_activation x, const struct upg_step *step);
+
     /* Wait for everything; UPG_OK, or the first failure since the last finish(). */
     upg_status (*finish)(void *state, upg_error *err);
 };
@@ -80,6 +85,8 @@ struct upg_backend_setup {
     struct upg_kv_cache *cache;
     size_t context;  /* tokens of the longest sequence */
     size_t max_rows; /* of a step, at least */
+    size_t
+        first_layer; /* GPU: it has the layers from here on, and the head; 0: and the embedding */
 };
 
 /* Backends live in the arena.

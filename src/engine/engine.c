@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include "base/size.h"
+#include "engine/backend_split.h"
 #include "engine/device.h"
 #include "engine/options.h"
 
@@ -13,7 +14,7 @@ enum { DEFAULT_CONTEXT = 4096 };
 
 void upg_engine_options_defaults(upg_engine_options *options)
 {
-    *options = (upg_engine_options){.size = sizeof *options};
+    *options = (upg_engine_options){.size = sizeof *options, .gpu_layers = UPG_GPU_LAYERS_THAT_FIT};
 }
 
 size_t upg_default_context(const struct upg_model *model)
@@ -69,10 +70,42 @@ static upg_status load_weights(const upg_model *model, const upg_engine_options 
     return status;
 }
 
+static upg_status make_cpu(upg_engine *e, const upg_engine_options *o,
+                           const struct upg_backend_setup *setup, struct upg_backend *backend,
+                           upg_error *err)
+{
+    upg_status status = upg_kernels_init(&e->kernels, o->cpu_tier, e->tier, sizeof e->tier, err);
+
+    if (status == UPG_OK)
+        status = upg_pool_new(&e->pool, o->n_threads, err);
+    if (status == UPG_OK)
+        status = upg_backend_cpu(backend, setup, e->pool, &e->kernels, &e->arena, err);
+    return status;
+}
+
+/* The layers that the GPU does not have on the CPU. */
+static upg_status add_cpu(upg_engine *e, const upg_engine_options *o,
+                          const struct upg_backend_setup *setup, struct upg_backend *backend,
+                          upg_error *err)
+{
+    const struct upg_backend rest = *backend;
+    struct upg_backend front;
+    char gpu[sizeof e->tier], cpu[sizeof e->tier];
+    upg_status status;
+
+    memcpy(gpu, e->tier, sizeof gpu);
+    status = make_cpu(e, o, setup, &front, err);
+    if (status != UPG_OK)
+        return status;
+    memcpy(cpu, e->tier, sizeof cpu);
+    snprintf(e->tier, sizeof e->tier, "%.160s; the others: %.80s", gpu, cpu);
+    return upg_backend_split(backend, &front, &rest, e->model, setup->first_layer, &e->arena, err);
+}
+
 static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
                                struct upg_backend *backend, upg_error *err)
 {
-    const struct upg_backend_setup setup = {
+    struct upg_backend_setup setup = {
         .model = e->model, .cache = &e->cache, .context = e->context, .max_rows = UPG_MAX_ROWS};
     upg_status status;
 
@@ -85,19 +118,17 @@ static upg_status make_backend(upg_engine *e, const upg_engine_options *o,
         return upg_backend_reference(backend, &setup, &e->arena, err);
     }
     if (!e->arena.only_plans) {
-        status =
-            upg_device_backend(&e->gpu, backend, o->device, &setup, e->tier, sizeof e->tier, err);
-        if (status == UPG_OK && !e->gpu)
-            status = load_weights(e->model, o, err);
-        if (status != UPG_OK || e->gpu)
+        status = upg_device_backend(&e->gpu, backend, o->device, o->gpu_layers, &setup, e->tier,
+                                    sizeof e->tier, err);
+        if (status != UPG_OK || (e->gpu && setup.first_layer == 0))
+            return status;
+        status = load_weights(e->model, o, err);
+        if (status != UPG_OK)
             return status;
     }
-    status = upg_kernels_init(&e->kernels, o->cpu_tier, e->tier, sizeof e->tier, err);
-    if (status == UPG_OK)
-        status = upg_pool_new(&e->pool, o->n_threads, err);
-    if (status == UPG_OK)
-        status = upg_backend_cpu(backend, &setup, e->pool, &e->kernels, &e->arena, err);
-    return status;
+    if (e->gpu)
+        return add_cpu(e, o, &setup, backend, err);
+    return make_cpu(e, o, &setup, backend, err);
 }
 
 static upg_status make_rows(upg_engine *e, size_t max_rows, upg_error *err)

@@ -12,8 +12,8 @@ enum { UPG_MAX_ROWS = 256 };
 struct upg_engine {
     const struct upg_model *model; /* borrowed */
     struct upg_arena arena;        /* backend, buffers, block lists */
-    struct upg_pool *pool;         /* owned; NULL in the reference engine and on a GPU */
-    struct upg_gpu *gpu;           /* owned; NULL: the CPU computes */
+    struct upg_pool *pool;         /* owned; NULL where the kernels compute nothing */
+    struct upg_gpu *gpu;           /* owned; NULL: the CPU computes all */
     struct upg_kernels kernels;
     char tier[256];
     struct upg_kv_cache cache;

@@ -64,7 +64,7 @@ upg_status upg_kv_cache_init(struct upg_kv_cache *cache, upg_kv_type type, size_
     upg_status status;
 
     cache->type = type;
-    cache->n_layers = n_layers;
+    cache->n_layers = cache->n_layers_here = n_layers;
     cache->n_kv_heads = n_kv_heads;
     cache->head_dim = head_dim;
     if (!upg_kv_allows(type, head_dim))
@@ -117,16 +117,16 @@ upg_status upg_kv_cache_grow(struct upg_kv_cache *cache, struct upg_kv_list *lis
     if (status != UPG_OK)
         return status;
     upg_kv_blocks_grow(&cache->blocks, list, n_tokens, &copies, &first_new);
-    if (cache->copy_elsewhere) {
-        for (size_t i = 0; i < copies.n; i++)
-            cache->copy_elsewhere(cache->elsewhere, copies.to[i], copies.from[i]);
+    for (size_t i = 0; cache->copy_elsewhere && i < copies.n; i++)
+        cache->copy_elsewhere(cache->elsewhere, copies.to[i], copies.from[i]);
+    if (cache->n_layers_here == 0) /* what is not used does not become memory */
         return UPG_OK;
-    }
     for (size_t i = 0; i < copies.n; i++)
         memcpy(upg_kv_block(cache, copies.to[i]), upg_kv_block(cache, copies.from[i]),
                cache->block_bytes);
     for (size_t i = first_new; i < list->n_blocks; i++)
-        memset(upg_kv_block(cache, list->blocks[i]), 0, cache->block_bytes);
+        memset(upg_kv_block(cache, list->blocks[i]), 0,
+               2 * cache->n_layers_here * cache->n_kv_heads * cache->side_bytes);
     return UPG_OK;
 }
 

@@ -19,13 +19,14 @@ struct upg_kv_cache {
     struct upg_kv_blocks blocks;
     upg_kv_type type;
     size_t n_layers, n_kv_heads, head_dim;
-    size_t side_bytes;  /* keys, or values, of a block, layer and head */
-    size_t block_bytes; /* at least n_layers * n_kv_heads * 2 * side_bytes */
-    size_t exact_bytes; /* an F16 side; 0 without open blocks */
-    uint8_t *memory;    /* [n_blocks, block_bytes], in the arena */
+    size_t n_layers_here; /* the first ones, which `memory` holds: all, unless set otherwise */
+    size_t side_bytes;    /* keys, or values, of a block, layer and head */
+    size_t block_bytes;   /* at least n_layers * n_kv_heads * 2 * side_bytes */
+    size_t exact_bytes;   /* an F16 side; 0 without open blocks */
+    uint8_t *memory;      /* [n_blocks, block_bytes], in the arena */
 
-    /* Set by a backend that keeps the blocks in memory of its own, which copies a block there before
-     * the next step.  Then nothing reads or writes `memory`. */
+    /* Set, and n_layers_here, by a backend that keeps the layers from n_layers_here on in memory of
+     * its own: it copies a block there before the next step. */
     void (*copy_elsewhere)(void *elsewhere, uint32_t to, uint32_t from);
     void *elsewhere;
 };

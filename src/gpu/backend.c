@@ -41,7 +41,9 @@ static upg_status new_rows(void *state, size_t n_floats, float **rows, upg_error
                             "a step's rows", err);
     if (status != UPG_OK)
         return status;
-    base = mmap(NULL, n_floats * sizeof(float), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    base = mmap(NULL, n_floats * sizeof(float),
+                gpu->setup.first_layer > 0 ? PROT_READ | PROT_WRITE : PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) {
         gpu_buffer_free(&gpu->device, &to->buffer);
         return upg_fail_memory(err, "addresses of a step's rows", n_floats * sizeof(float));
@@ -137,22 +139,29 @@ static void write_angles(struct upg_gpu *gpu, const struct upg_step *step)
     }
 }
 
-/* Rows that the host decodes. */
-static void embed_on_host(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride,
-                          const struct upg_matrix *embedding, const struct upg_step *step)
+/* Send the rows that are in `embedded` of the step's data. */
+static void send_rows(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride, size_t n_rows)
 {
-    const uint64_t n_bytes = step->n_rows * stride * sizeof(float);
-    float *embedded = (float *)(void *)((uint8_t *)gpu->upload.mapped + gpu->layout.embedded);
+    const uint64_t n_bytes = n_rows * stride * sizeof(float);
     const struct gpu_command copy = {
         .program = GPU_COPY,
         .n_ranges = 2,
         .ranges = {part_of(&gpu->upload, gpu->layout.embedded, n_bytes),
                    {to.range.buffer, to.begin * sizeof(float), n_bytes}}};
 
+    gpu_step_add(&gpu->step, &copy);
+}
+
+/* Rows that the host decodes. */
+static void embed_on_host(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride,
+                          const struct upg_matrix *embedding, const struct upg_step *step)
+{
+    float *embedded = (float *)(void *)((uint8_t *)gpu->upload.mapped + gpu->layout.embedded);
+
     for (size_t i = 0; i < step->n_rows; i++)
         upg_matrix_rows(embedding, (size_t)step->rows[i].id, 1, embedded + i * stride,
                         gpu->decode_scratch);
-    gpu_step_add(&gpu->step, &copy);
+    send_rows(gpu, to, stride, step->n_rows);
 }
 
 static void embed_on_device(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride,
@@ -174,6 +183,24 @@ static void embed_on_device(struct upg_gpu *gpu, struct gpu_place to, uint32_t s
     gpu_step_add(&gpu->step, &command);
 }
 
+static void write_step(struct upg_gpu *gpu, const struct upg_step *step)
+{
+    write_rows(gpu, step);
+    write_angles(gpu, step);
+    if (has_matrix_attention(gpu))
+        write_tiles(gpu, step);
+}
+
+static void resume(void *state, struct upg_activation x, const struct upg_step *step)
+{
+    struct upg_gpu *gpu = state;
+
+    write_step(gpu, step);
+    memcpy((uint8_t *)gpu->upload.mapped + gpu->layout.embedded, x.rows,
+           step->n_rows * x.stride * sizeof *x.rows);
+    send_rows(gpu, gpu_place_of(gpu, x.rows), (uint32_t)x.stride, step->n_rows);
+}
+
 static void embed(void *state, struct upg_activation x, const struct upg_matrix *embedding,
                   const struct upg_step *step)
 {
@@ -181,10 +208,7 @@ static void embed(void *state, struct upg_activation x, const struct upg_matrix 
     const struct gpu_matrix *on_device = gpu_embedding(&gpu->weights);
     const struct gpu_place to = gpu_place_of(gpu, x.rows);
 
-    write_rows(gpu, step);
-    write_angles(gpu, step);
-    if (has_matrix_attention(gpu))
-        write_tiles(gpu, step);
+    write_step(gpu, step);
     if (on_device)
         embed_on_device(gpu, to, (uint32_t)x.stride, on_device, step);
     else
@@ -438,10 +462,10 @@ static void copy_block(void *context, uint32_t to, uint32_t from)
     struct upg_gpu *gpu = context;
     const uint64_t n_bytes = gpu->cache_block_bytes;
 
-    for (size_t layer = 0; layer < config_of(gpu)->n_layers; layer++) {
+    for (size_t layer = gpu->setup.first_layer; layer < config_of(gpu)->n_layers; layer++) {
         const struct gpu_command copy = {
             .program = GPU_COPY,
-            .joined = layer > 0,
+            .joined = layer > gpu->setup.first_layer,
             .n_ranges = 2,
             .ranges = {part_of(&gpu->cache[layer], from * n_bytes, n_bytes),
                        part_of(&gpu->cache[layer], to * n_bytes, n_bytes)}};
@@ -475,7 +499,7 @@ static upg_status make_cache(struct upg_gpu *gpu, upg_error *err)
     gpu->cache = calloc(n_layers, sizeof *gpu->cache);
     if (!gpu->cache)
         return upg_fail_memory(err, "a table of caches", n_layers * sizeof *gpu->cache);
-    for (size_t i = 0; status == UPG_OK && i < n_layers; i++)
+    for (size_t i = gpu->setup.first_layer; status == UPG_OK && i < n_layers; i++)
         status =
             gpu_buffer_new(&gpu->device, &gpu->cache[i], n_bytes, GPU_LOCAL, "the KV cache", err);
     return status;
@@ -521,7 +545,8 @@ static upg_status make_buffers(struct upg_gpu *gpu, upg_error *err)
                                 "parts of attention", err);
     if (status == UPG_OK)
         status = reserve_logits(gpu, c->n_vocab * sizeof(float), err);
-    if (status == UPG_OK && l->embedded && gpu->setup.model->embedding.type == UPG_TYPE_PACKED) {
+    if (status == UPG_OK && l->embedded && gpu->setup.first_layer == 0 &&
+        gpu->setup.model->embedding.type == UPG_TYPE_PACKED) {
         const size_t n_scratch = upg_packed_row_scratch(&gpu->setup.model->embedding.packed);
 
         gpu->decode_scratch = malloc(n_scratch * sizeof *gpu->decode_scratch);
@@ -541,7 +566,7 @@ static size_t rows_of_a_step(const struct upg_gpu *gpu, size_t least)
         2 * widest + (5 * c->d_model + 3 * c->n_heads * c->head_dim) * sizeof(float);
     size_t n = least;
 
-    if (l->type != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU)
+    if (l->type != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU || gpu->setup.first_layer > 0)
         return n; /* a step should not take seconds */
     while (2 * n <= MOST_ROWS && 2 * n * widest <= l->max_range &&
            2 * n * all <= l->local_bytes / 16)
@@ -558,7 +583,8 @@ upg_status upg_gpu_backend(struct upg_backend *backend, struct upg_gpu *gpu,
     gpu->setup.max_rows = rows_of_a_step(gpu, setup->max_rows);
     status = make_cache(gpu, err);
     if (status == UPG_OK)
-        status = gpu_weights_load(&gpu->weights, &gpu->device, setup->model, err);
+        status =
+            gpu_weights_load(&gpu->weights, &gpu->device, setup->model, setup->first_layer, err);
     if (status == UPG_OK)
         status = gpu_linear_init(gpu, err);
     if (status == UPG_OK)
@@ -567,6 +593,7 @@ upg_status upg_gpu_backend(struct upg_backend *backend, struct upg_gpu *gpu,
         return status;
     setup->cache->elsewhere = gpu;
     setup->cache->copy_elsewhere = copy_block;
+    setup->cache->n_layers_here = setup->first_layer;
     *backend = (struct upg_backend){.state = gpu,
                                     .max_rows = gpu->setup.max_rows,
                                     .new_rows = new_rows,
@@ -577,6 +604,7 @@ upg_status upg_gpu_backend(struct upg_backend *backend, struct upg_gpu *gpu,
                                     .attend = attend,
                                     .gate = gate,
                                     .add = add,
+                                    .resume = resume,
                                     .finish = finish};
     return UPG_OK;
 }

@@ -42,7 +42,7 @@ static void read_limits(const struct vulkan *vk, VkPhysicalDevice physical,
     for (uint32_t i = 0; i < memory->memoryHeapCount; i++)
         if (memory->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT &&
             memory->memoryHeaps[i].size > limits->local_bytes)
-            limits->local_bytes = memory->memoryHeaps[i].size;
+            limits->local_bytes = memory->memoryHeaps[limits->local_heap = i].size;
 }
 
 /* Greater is better; 0: only when asked for by number. */
@@ -323,6 +323,24 @@ void gpu_device_close(struct gpu_device *gpu)
 
 /* ---- Memory ---- */
 
+uint64_t gpu_free_bytes(const struct gpu_device *gpu)
+{
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 memory = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, .pNext = &budget};
+    const uint64_t *budget_of = &budget.heapBudget[gpu->limits.local_heap];
+    const uint64_t *usage_of = &budget.heapUsage[gpu->limits.local_heap];
+    const uint64_t n_all = gpu->limits.local_bytes;
+    uint64_t n_free;
+
+    if (check_extension(gpu, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, NULL) != UPG_OK)
+        return n_all;
+    gpu->vk.vkGetPhysicalDeviceMemoryProperties2(gpu->physical, &memory);
+    n_free = *budget_of > *usage_of ? *budget_of - *usage_of : 0;
+    return n_free < n_all ? n_free : n_all;
+}
+
 /* Wanted properties by kind, the best first; the last has to do. */
 static const VkMemoryPropertyFlags wanted[][3] = {
     [GPU_LOCAL] = {VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 0},
@@ -391,7 +409,7 @@ upg_status gpu_buffer_new(struct gpu_device *gpu, struct gpu_buffer *buffer, uin
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY)
         return upg_fail(err, UPG_ERR_MEMORY,
                         "GPU: %s needs %.1f MB, more than is free on %s (%.1f GB in all); use a "
-                        "smaller model or context, or device cpu",
+                        "smaller model or context, fewer --gpu-layers, or device cpu",
                         what, 1e-6 * (double)n_bytes, gpu->limits.name,
                         1e-9 * (double)gpu->limits.local_bytes);
     return vulkan_fail(err, result, what);

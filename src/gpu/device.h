@@ -16,8 +16,9 @@ struct gpu_limits {
     uint8_t cache_id[VK_UUID_SIZE]; /* of what this driver compiles for this device */
     uint32_t api_version;
     VkPhysicalDeviceType type;
-    uint64_t local_bytes; /* the greatest heap of device memory */
-    uint64_t max_range;   /* bytes of a storage buffer that a program sees */
+    uint64_t local_bytes; /* the greatest heap of device memory, number local_heap */
+    uint32_t local_heap;
+    uint64_t max_range; /* bytes of a storage buffer that a program sees */
     uint32_t subgroup_size, shared_bytes, max_group;
     uint32_t n_cores;     /* multiprocessors; 16 where the driver does not tell */
     float timestamp_ns;   /* nanoseconds of a tick */
@@ -68,6 +69,10 @@ enum gpu_memory {
  * whatever is returned. */
 upg_status gpu_device_open(struct gpu_device *gpu, const char *device, upg_error *err);
 void gpu_device_close(struct gpu_device *gpu);
+
+/* Bytes that this process may still allocate of the greatest heap, as far as the driver tells; else all
+ * of it. */
+uint64_t gpu_free_bytes(const struct gpu_device *gpu);
 
 /* what: for the message when memory does not suffice. */
 upg_status gpu_buffer_new(struct gpu_device *gpu, struct gpu_buffer *buffer, uint64_t n_bytes,

@@ -86,18 +86,27 @@ static uint64_t linear_bytes(const struct upg_linear *linear)
     return n_bytes;
 }
 
-bool upg_gpu_has_room(const struct upg_gpu *gpu, const struct upg_backend_setup *setup)
+size_t upg_gpu_layers_with_room(const struct upg_gpu *gpu, const struct upg_backend_setup *setup)
 {
     const struct upg_model *model = setup->model;
     const struct upg_kv_cache *cache = setup->cache;
-    uint64_t n_bytes = linear_bytes(&model->head) + upg_matrix_stored_bytes(&model->embedding) +
-                       cache->blocks.n_blocks * cache->block_bytes;
+    const uint64_t n_free = gpu_free_bytes(&gpu->device);
+    const uint64_t others = UINT64_C(500000000); /* a step's buffers, and what the driver takes */
+    uint64_t n_bytes = linear_bytes(&model->head) + others;
+    size_t n;
 
-    for (size_t i = 0; i < model->config.n_layers; i++)
-        n_bytes += linear_bytes(&model->layers[i].qkv) + linear_bytes(&model->layers[i].o) +
-                   linear_bytes(&model->layers[i].gate_up) + linear_bytes(&model->layers[i].down);
-    n_bytes += UINT64_C(500000000); /* a step's buffers, and what the driver takes */
-    return n_bytes < gpu->device.limits.local_bytes;
+    for (n = 0; n < model->config.n_layers; n++) {
+        const struct upg_layer *layer = &model->layers[model->config.n_layers - 1 - n];
+
+        n_bytes += linear_bytes(&layer->qkv) + linear_bytes(&layer->o) +
+                   linear_bytes(&layer->gate_up) + linear_bytes(&layer->down) +
+                   cache->blocks.n_blocks * cache->block_bytes / model->config.n_layers;
+        if (n + 1 == model->config.n_layers) /* all layers: the embedding goes along */
+            n_bytes += upg_matrix_stored_bytes(&model->embedding);
+        if (n_bytes > n_free)
+            break;
+    }
+    return n;
 }
 
 uint64_t upg_gpu_n_bytes(const struct upg_gpu *gpu)

@@ -445,7 +445,7 @@ upg_status gpu_linear_init(struct upg_gpu *gpu, upg_error *err)
     uint64_t sums, rows;
     upg_status status;
 
-    for (size_t i = 0; i < n_layers; i++)
+    for (size_t i = gpu->weights.first; i < n_layers; i++)
         for (size_t j = 0; j < GPU_N_MAPS; j++)
             add_needs(&needs, &gpu->weights.layers[i].maps[j]);
     rows = needs.rows; /* products of decoded matrices: the head's are passes over few rows */

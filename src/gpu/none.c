@@ -25,10 +25,10 @@ void upg_gpu_describe(const struct upg_gpu *gpu, char *text, size_t n_text)
         *text = '\0';
 }
 
-bool upg_gpu_has_room(const struct upg_gpu *gpu, const struct upg_backend_setup *setup)
+size_t upg_gpu_layers_with_room(const struct upg_gpu *gpu, const struct upg_backend_setup *setup)
 {
     (void)gpu, (void)setup;
-    return false;
+    return 0;
 }
 
 uint64_t upg_gpu_n_bytes(const struct upg_gpu *gpu)

@@ -184,7 +184,7 @@ static upg_status check_model(const struct gpu_weights *weights, upg_error *err)
     const struct upg_model *model = weights->model;
     upg_status status = check_linear(weights, &model->head, err);
 
-    for (size_t i = 0; status == UPG_OK && i < model->config.n_layers; i++) {
+    for (size_t i = weights->first; status == UPG_OK && i < model->config.n_layers; i++) {
         const struct upg_linear *maps[] = {&model->layers[i].qkv, &model->layers[i].o,
                                            &model->layers[i].gate_up, &model->layers[i].down};
 
@@ -240,15 +240,17 @@ const struct gpu_matrix *gpu_embedding(const struct gpu_weights *weights)
 }
 
 upg_status gpu_weights_load(struct gpu_weights *weights, struct gpu_device *gpu,
-                            const struct upg_model *model, upg_error *err)
+                            const struct upg_model *model, size_t first, upg_error *err)
 {
-    const size_t n = model->config.n_layers + (is_for_device(gpu, &model->embedding) ? 2 : 1);
+    const bool with_embedding = first == 0 && is_for_device(gpu, &model->embedding);
+    const size_t n = model->config.n_layers + (with_embedding ? 2 : 1);
     struct gpu_upload upload = {0};
     upg_status status;
 
     weights->gpu = gpu;
     weights->model = model;
     weights->n = n;
+    weights->first = first;
     weights->layers = calloc(n, sizeof *weights->layers);
     if (!weights->layers)
         return upg_fail_memory(err, "the table of layers", n * sizeof *weights->layers);
@@ -262,7 +264,7 @@ upg_status gpu_weights_load(struct gpu_weights *weights, struct gpu_device *gpu,
         gpu_upload_begin(&upload, &weights->tables);
         load_tables(&upload);
     }
-    for (size_t i = 0; status == UPG_OK && i < n; i++) {
+    for (size_t i = first; status == UPG_OK && i < n; i++) {
         struct gpu_layer *layer = &weights->layers[i];
 
         gpu_upload_begin(&upload, NULL);

@@ -39,13 +39,15 @@ struct gpu_weights {
     const struct upg_model *model; /* borrowed */
     struct gpu_layer *layers;      /* [n], owned */
     size_t n;                      /* n_layers + 1, or + 2 with the embedding */
+    size_t first;                  /* of these the first that is here */
     struct gpu_buffer tables;      /* pair tables of k = 2, 3, 4, 256 words each */
     uint64_t n_bytes;              /* that every token reads: without the embedding */
 };
 
-/* Copy all of a model but an embedding that gpu_embedding() does not return.  weights is zeroed; clear it whatever is returned. */
+/* Copy a model from layer `first` on, and if that is 0 the embedding as far as gpu_embedding() returns
+ * it.  weights is zeroed; clear it whatever is returned. */
 upg_status gpu_weights_load(struct gpu_weights *weights, struct gpu_device *gpu,
-                            const struct upg_model *model, upg_error *err);
+                            const struct upg_model *model, size_t first, upg_error *err);
 void gpu_weights_clear(struct gpu_weights *weights);
 
 /* Where a map or a norm of the model is; NULL if it is none of the model's. */

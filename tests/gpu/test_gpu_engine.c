@@ -4,6 +4,7 @@
 #include "codec/random_matrix.h"
 #include "engine/golden.h"
 #include "gpu/gpu_device.h"
+#include "gpu/state.h"
 
 #include <dirent.h>
 #include <ftw.h>
@@ -119,6 +120,104 @@ static void packed_model_gives_the_logits_of_the_cpu(void **state)
     for (int k = 2; k <= 4; k++)
         check_packed(1, k, 1e-2);
     check_packed(2, 3, 5e-2);
+}
+
+/* ---- A model that is divided between CPU and GPU ---- */
+
+/* Chunks of a prompt, single tokens and a fork beside them: all logits that come of it. */
+static void exercise(const struct golden *golden, upg_engine *engine, float *logits)
+{
+    const size_t n_vocab = golden->model.config.n_vocab;
+    struct upg_share shares[2] = {{.n_rows = 1, .n_logits = 1}, {.n_rows = 1, .n_logits = 1}};
+    upg_sequence *a, *b;
+    int32_t ids[N_IDS];
+    upg_error err = {0};
+
+    formula_prompt(ids, N_IDS, 3, n_vocab);
+    engine->chunk_rows = 25;
+    assert_ok(upg_sequence_new(&a, engine, &err), err);
+    assert_ok(upg_sequence_append(a, ids, N_IDS, N_IDS, NULL, NULL, &err), err);
+    memcpy(logits, upg_sequence_logits(a, NULL), N_IDS * n_vocab * sizeof *logits);
+    assert_ok(upg_sequence_append(a, ids, 1, 0, NULL, NULL, &err), err); /* no head */
+    assert_ok(upg_sequence_fork(&b, a, &err), err);
+    shares[0].sequence = a;
+    shares[1].sequence = b;
+    upg_sequence_push(a, 7);
+    upg_sequence_push(b, 8);
+    assert_ok(upg_engine_step(engine, shares, 2, logits + N_IDS * n_vocab, &err), err);
+    upg_sequence_free(b);
+    upg_sequence_free(a);
+}
+
+/* Float32 throughout, so that CPU and GPU differ by the order of sums. */
+static void layers_can_be_divided(void **state)
+{
+    struct golden golden;
+    size_t n, n_layers;
+    float *cpu, *gpu;
+    upg_engine *engine;
+
+    (void)state;
+    golden_open(&golden, "gqa4");
+    n_layers = golden.model.config.n_layers;
+    assert_true(n_layers >= 3);
+    n = (N_IDS + 2) * golden.model.config.n_vocab;
+    cpu = malloc(n * sizeof *cpu);
+    gpu = malloc(n * sizeof *gpu);
+    assert_true(cpu && gpu);
+    engine = new_engine(&golden, "cpu");
+    exercise(&golden, engine, cpu);
+    upg_engine_free(engine);
+    for (size_t n_gpu = 0; n_gpu <= n_layers; n_gpu++) {
+        upg_engine_options options = golden_options();
+        double greatest = 0;
+        char text[32];
+
+        options.device = test_gpu();
+        options.gpu_layers = n_gpu;
+        engine = golden_engine(&golden, &options);
+        snprintf(text, sizeof text, "%zu of %zu layers", n_gpu, n_layers);
+        assert_int_equal(strncmp(upg_engine_tier(engine), text, strlen(text)) == 0,
+                         n_gpu < n_layers);
+        exercise(&golden, engine, gpu);
+        for (size_t i = 0; i < n; i++)
+            greatest = fmax(greatest, fabs((double)cpu[i] - gpu[i]));
+        print_message("  %zu layers there: %.1e\n", n_gpu, greatest);
+        assert_true(greatest <= 5e-4);
+        upg_engine_free(engine);
+    }
+    free(cpu);
+    free(gpu);
+    golden_close(&golden);
+}
+
+static void as_many_layers_as_fit(void **state)
+{
+    struct upg_kv_cache cache = {.blocks = {.n_blocks = 2}, .block_bytes = 3 * 1000};
+    struct golden golden;
+    struct upg_backend_setup setup;
+    struct upg_gpu *gpu;
+    uint64_t layer_bytes, least;
+    upg_error err = {0};
+
+    (void)state;
+    golden_open(&golden, "gqa4"); /* bf16 */
+    setup = (struct upg_backend_setup){.model = &golden.model, .cache = &cache};
+    layer_bytes = 2 * 1000 + 2 * (512 * 768 + 512 * 512 + 3 * 512 * 224);
+    least = 500000000 + 2 * 512 * 320;
+    assert_ok(upg_gpu_open(&gpu, test_gpu(), &err), err);
+    for (uint64_t n = 0; n < 3; n++) {
+        gpu->device.limits.local_bytes = least + (n + 1) * layer_bytes - 1;
+        assert_int_equal(upg_gpu_layers_with_room(gpu, &setup), n);
+    }
+    gpu->device.limits.local_bytes = least + 3 * layer_bytes + 2 * 512 * 320 - 1;
+    assert_int_equal(upg_gpu_layers_with_room(gpu, &setup), 2); /* the embedding does not */
+    gpu->device.limits.local_bytes++;
+    assert_int_equal(upg_gpu_layers_with_room(gpu, &setup), 3);
+    gpu->device.limits.local_bytes = 1;
+    assert_int_equal(upg_gpu_layers_with_room(gpu, &setup), 0);
+    upg_gpu_close(gpu);
+    golden_close(&golden);
 }
 
 /* A fork writes into a block that it shares, which is copied in the device's memory first. */
@@ -290,6 +389,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_model_gives_the_logits_of_the_cpu),
+        cmocka_unit_test(layers_can_be_divided),
+        cmocka_unit_test(as_many_layers_as_fit),
         cmocka_unit_test(forks_do_not_see_each_other),
         cmocka_unit_test(compiled_programs_are_kept),
         cmocka_unit_test(refusals_say_why),
