@@ -1,7 +1,8 @@
 /* gpu.c -- what a GPU makes of a model: speed of decoding and prefill beside the memory's speed, and
  * where a token's time goes.
  *
- * usage: bench_gpu MODEL [DEVICE [CONTEXT]]    DEVICE as in upg_engine_options, "gpu" by default
+ * usage: bench_gpu MODEL [DEVICE [CONTEXT [f16|q8|q4|f32]]]    DEVICE as in upg_engine_options, "gpu" by
+ * default
  *
  * Asserts nothing.  Times are medians of single steps, wall clock of the host with logits read
  * back; the profile is of timestamps on the device, which cost some time of their own. */
@@ -188,14 +189,17 @@ int main(int argc, char **argv)
     double start = now(), n_bytes;
 
     if (argc < 2) {
-        fprintf(stderr, "usage: bench_gpu MODEL [DEVICE [CONTEXT]]\n");
+        fprintf(stderr, "usage: bench_gpu MODEL [DEVICE [CONTEXT [f16|q8|q4|f32]]]\n");
         return 2;
     }
     must(upg_model_open(&model, argv[1], NULL, &err), &err);
     upg_engine_options_defaults(&options);
     options.device = argc > 2 ? argv[2] : "gpu";
     options.context = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
-    options.cache_tokens = options.context + N_BATCH * UPG_KV_BLOCK * 2;
+    for (size_t i = 0; argc > 4 && i < 4; i++)
+        if (!strcmp(argv[4], (const char *[]){"f16", "q8", "q4", "f32"}[i]))
+            options.kv_type = (upg_kv_type)i;
+    options.cache_tokens = options.context + N_BATCH * UPG_KV_BLOCK * 4;
     must(upg_engine_new(&engine, model, &options, &err), &err);
     must(upg_sequence_new(&sequence, engine, &err), &err);
     n_bytes = (double)engine->gpu->weights.n_bytes;

@@ -69,9 +69,19 @@ struct gpu_place gpu_place_of(struct upg_gpu *gpu, const float *rows)
 
 /* ---- The step's data ---- */
 
-static bool is_f16(const struct upg_gpu *gpu)
+/* Programs for the types of caches stand in their order. */
+_Static_assert(UPG_KV_Q8 == UPG_KV_F16 + 1 && UPG_KV_Q4 == UPG_KV_F16 + 2 &&
+                   UPG_KV_F32 == UPG_KV_F16 + 3,
+               "program.h lists f16, q8, q4, f32");
+
+static uint32_t for_cache(const struct upg_gpu *gpu, enum gpu_program of_f16)
 {
-    return gpu->setup.cache->type == UPG_KV_F16;
+    return (uint32_t)of_f16 + (uint32_t)(gpu->setup.cache->type - UPG_KV_F16);
+}
+
+static bool is_coded(const struct upg_gpu *gpu)
+{
+    return upg_kv_is_coded(gpu->setup.cache->type);
 }
 
 /* Whether attention_matrix.comp can do it. */
@@ -79,17 +89,19 @@ static bool has_matrix_attention(const struct upg_gpu *gpu)
 {
     const struct upg_config *c = config_of(gpu);
 
-    return gpu->device.limits.has_half_matrix && is_f16(gpu) && c->head_dim % 16 == 0 &&
-           c->head_dim <= 128 && c->n_heads / c->n_kv_heads <= GPU_TILE_QUERIES;
+    return gpu->device.limits.has_half_matrix && gpu->setup.cache->type != UPG_KV_F32 &&
+           c->head_dim % 16 == 0 && c->head_dim <= 128 &&
+           c->n_heads / c->n_kv_heads <= GPU_TILE_QUERIES;
 }
 
-/* Rows, and the block lists of their sequences, one a sequence. */
+/* Rows, and the block lists of their sequences, one a sequence, with the open blocks in front. */
 static void write_rows(struct upg_gpu *gpu, const struct upg_step *step)
 {
     uint8_t *data = gpu->upload.mapped;
     struct gpu_row *rows = (struct gpu_row *)(void *)(data + gpu->layout.rows);
     uint32_t *lists = (uint32_t *)(void *)(data + gpu->layout.lists);
-    uint32_t begin = 0, end = 0, n_lists = 0;
+    const size_t n_open_blocks = gpu->setup.cache->blocks.n_open;
+    uint32_t begin = 0, end = 0, n_lists = 0, first = 0;
 
     for (size_t i = 0; i < step->n_rows; i++) {
         const struct upg_kv_list *list = step->rows[i].list;
@@ -100,11 +112,14 @@ static void write_rows(struct upg_gpu *gpu, const struct upg_step *step)
                               "GPU: a step of more than 256 sequences");
                 return;
             }
-            begin = end;
+            memcpy(lists + end, list->open, n_open_blocks * sizeof *lists);
+            begin = end + (uint32_t)n_open_blocks;
             memcpy(lists + begin, list->blocks, list->n_blocks * sizeof *lists);
-            end += (uint32_t)list->n_blocks;
+            end = begin + (uint32_t)list->n_blocks;
+            first = (uint32_t)i;
         }
-        rows[i] = (struct gpu_row){(uint32_t)step->rows[i].pos, begin};
+        rows[i] =
+            (struct gpu_row){(uint32_t)step->rows[i].pos, begin, first, (uint32_t)list->n_tokens};
     }
 }
 
@@ -119,7 +134,10 @@ static void write_tiles(struct upg_gpu *gpu, const struct upg_step *step)
 
     gpu->n_tiles = 0;
     for (uint32_t i = 0; i < step->n_rows; i++) {
-        if (i > 0 && (step->rows[i].list != step->rows[i - 1].list || tile.n_rows == most)) {
+        const bool is_cut = is_coded(gpu) && step->rows[i].pos % UPG_KV_BLOCK == 0;
+
+        if (i > 0 &&
+            (is_cut || step->rows[i].list != step->rows[i - 1].list || tile.n_rows == most)) {
             tiles[gpu->n_tiles++] = tile;
             tile = (struct gpu_tile){i, 0};
         }
@@ -183,8 +201,25 @@ static void embed_on_device(struct upg_gpu *gpu, struct gpu_place to, uint32_t s
     gpu_step_add(&gpu->step, &command);
 }
 
+/* Whether a sequence begins the step within a block, whose exact tokens it reads, and ends it within
+ * another, whose tokens take their place. */
+static bool must_keep_late(const struct upg_step *step)
+{
+    for (size_t i = 0; i < step->n_rows; i++) {
+        const struct upg_row *row = &step->rows[i];
+        const bool is_first = i == 0 || row->list != row[-1].list;
+        const size_t end = row->list->n_tokens;
+
+        if (is_first && row->pos % UPG_KV_BLOCK != 0 && end % UPG_KV_BLOCK != 0 &&
+            row->pos / UPG_KV_BLOCK != end / UPG_KV_BLOCK)
+            return true;
+    }
+    return false;
+}
+
 static void write_step(struct upg_gpu *gpu, const struct upg_step *step)
 {
+    gpu->keeps_late = must_keep_late(step);
     write_rows(gpu, step);
     write_angles(gpu, step);
     if (has_matrix_attention(gpu))
@@ -254,6 +289,16 @@ static struct gpu_range lists_range(const struct upg_gpu *gpu)
     return part_of(&gpu->upload, gpu->layout.lists, gpu->layout.lists_bytes);
 }
 
+static uint32_t n_open(const struct upg_gpu *gpu)
+{
+    return (uint32_t)gpu->setup.cache->blocks.n_open;
+}
+
+static uint32_t block_words(const struct upg_gpu *gpu)
+{
+    return (uint32_t)(gpu->cache_block_bytes / sizeof(uint32_t));
+}
+
 static void rotate_and_append(void *state, struct upg_activation qkv, size_t layer,
                               const struct upg_step *step)
 {
@@ -262,14 +307,15 @@ static void rotate_and_append(void *state, struct upg_activation qkv, size_t lay
     const struct gpu_place at = gpu_place_of(gpu, qkv.rows);
     const uint64_t angles = gpu->setup.max_rows * c->rotary_dim * sizeof(float);
     const struct gpu_command command = {
-        .program = is_f16(gpu) ? GPU_PROGRAM_rope_f16 : GPU_PROGRAM_rope_f32,
+        .program = for_cache(gpu, GPU_PROGRAM_rope_f16),
         .groups = {(uint32_t)(c->n_heads + 2 * c->n_kv_heads), (uint32_t)step->n_rows, 1},
         .n_ranges = 5,
         .ranges = {at.range, rows_range(gpu), lists_range(gpu),
                    part_of(&gpu->upload, gpu->layout.angles, angles),
                    gpu_whole(&gpu->cache[layer])},
         .constants = {at.begin, (uint32_t)qkv.stride, (uint32_t)c->n_heads, (uint32_t)c->n_kv_heads,
-                      (uint32_t)c->head_dim, (uint32_t)c->rotary_dim / 2, c->interleaved_pairs}};
+                      (uint32_t)c->head_dim, (uint32_t)c->rotary_dim / 2, c->interleaved_pairs,
+                      block_words(gpu), n_open(gpu), !gpu->keeps_late}};
 
     gpu_step_add(&gpu->step, &command);
 }
@@ -284,6 +330,23 @@ static uint32_t n_spans_of(const struct upg_step *step)
     return (uint32_t)(last / GPU_SPAN + 1);
 }
 
+/* The exact tokens of partly filled blocks, which a coded cache keeps besides. */
+static void keep(struct upg_gpu *gpu, struct gpu_place at, uint32_t stride, size_t layer,
+                 uint32_t n_rows)
+{
+    const struct upg_config *c = config_of(gpu);
+    const struct gpu_command command = {
+        .program = GPU_PROGRAM_keep,
+        .groups = {2 * (uint32_t)c->n_kv_heads, n_rows, 1},
+        .n_ranges = 4,
+        .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer])},
+        .constants = {at.begin, stride, (uint32_t)c->n_heads, (uint32_t)c->n_kv_heads,
+                      (uint32_t)c->head_dim, block_words(gpu), n_open(gpu)}};
+
+    if (is_coded(gpu) && gpu->keeps_late)
+        gpu_step_add(&gpu->step, &command);
+}
+
 /* Put the spans of n rows from the first on together, which partial holds. */
 static void combine(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride, uint32_t first,
                     uint32_t n)
@@ -295,7 +358,7 @@ static void combine(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride, u
         .n_ranges = 3,
         .ranges = {to.range, rows_range(gpu), gpu_whole(&gpu->scratch.partial)},
         .constants = {to.begin, stride, (uint32_t)c->n_heads, (uint32_t)c->head_dim, first,
-                      gpu->scratch.n_spans}};
+                      gpu->scratch.n_spans, is_coded(gpu)}};
 
     gpu_step_add(&gpu->step, &command);
 }
@@ -311,7 +374,7 @@ static void attend_with_matrices(struct upg_gpu *gpu, struct gpu_place to, uint3
     const uint32_t is_whole = n_rows > gpu->scratch.partial_rows ||
                               gpu->n_tiles * n_kv_heads >= 2 * gpu->device.limits.n_cores;
     const struct gpu_command command = {
-        .program = GPU_PROGRAM_attention_matrix,
+        .program = for_cache(gpu, GPU_PROGRAM_attention_matrix),
         .groups = {is_whole ? 1 : n_spans, n_kv_heads, gpu->n_tiles},
         .n_ranges = 7,
         .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer]),
@@ -321,9 +384,10 @@ static void attend_with_matrices(struct upg_gpu *gpu, struct gpu_place to, uint3
                    to.range},
         .constants = {at.begin, stride, (uint32_t)c->n_heads, n_kv_heads, (uint32_t)c->head_dim,
                       is_whole, gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim)),
-                      to.begin, to_stride}};
+                      to.begin, to_stride, block_words(gpu), n_open(gpu)}};
 
     gpu_step_add(&gpu->step, &command);
+    keep(gpu, at, stride, layer, n_rows);
     if (!is_whole)
         combine(gpu, to, to_stride, 0, n_rows);
 }
@@ -345,16 +409,19 @@ static void attend(void *state, struct upg_activation out, struct upg_activation
     for (uint32_t first = 0; first < n_rows; first += each) {
         const uint32_t n = n_rows - first < each ? n_rows - first : each;
         const struct gpu_command command = {
-            .program = is_f16(gpu) ? GPU_PROGRAM_attention_f16 : GPU_PROGRAM_attention_f32,
+            .program = for_cache(gpu, GPU_PROGRAM_attention_f16),
             .groups = {n_spans_of(step), n_fours, n},
             .n_ranges = 5,
             .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer]),
                        gpu_whole(&gpu->scratch.partial)},
             .constants = {at.begin, (uint32_t)qkv.stride, (uint32_t)c->n_heads,
                           (uint32_t)c->n_kv_heads, (uint32_t)c->head_dim, first,
-                          gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim))}};
+                          gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim)),
+                          block_words(gpu), n_open(gpu)}};
 
         gpu_step_add(&gpu->step, &command);
+        if (first + n == n_rows)
+            keep(gpu, at, (uint32_t)qkv.stride, layer, n_rows);
         combine(gpu, to, (uint32_t)out.stride, first, n);
     }
 }
@@ -478,18 +545,21 @@ static upg_status make_cache(struct upg_gpu *gpu, upg_error *err)
 {
     const struct upg_kv_cache *cache = gpu->setup.cache;
     const size_t n_layers = config_of(gpu)->n_layers;
-    const uint64_t value_bytes = is_f16(gpu) ? 2 : 4;
+    const size_t shared_bytes = 32 << 10; /* that attention.comp takes for q8 and q4 */
     upg_status status = UPG_OK;
     uint64_t n_bytes;
 
-    if (cache->type != UPG_KV_F16 && cache->type != UPG_KV_F32)
+    if (is_coded(gpu) && gpu->device.limits.shared_bytes < shared_bytes)
         return upg_fail(err, UPG_ERR_UNSUPPORTED,
-                        "GPU: the cache can be f16 or f32 there; use --kv f16 or device cpu");
+                        "GPU: %s has too little shared memory for this type of cache; use --kv f16 "
+                        "or device cpu",
+                        gpu->device.limits.name);
     if (cache->head_dim % 2 || cache->head_dim > 256)
         return upg_fail(err, UPG_ERR_UNSUPPORTED,
                         "GPU: heads of %zu values (they must be even, 256 at most); use device cpu",
                         cache->head_dim);
-    gpu->cache_block_bytes = 2 * UPG_KV_BLOCK * cache->n_kv_heads * cache->head_dim * value_bytes;
+    gpu->cache_block_bytes =
+        cache->block_bytes / n_layers; /* open blocks suffice for a layer, too */
     n_bytes = cache->blocks.n_blocks * gpu->cache_block_bytes;
     if (n_bytes > gpu->device.limits.max_range)
         return upg_fail(err, UPG_ERR_UNSUPPORTED,
@@ -525,7 +595,8 @@ static upg_status make_buffers(struct upg_gpu *gpu, upg_error *err)
     uint64_t row_bytes;
     upg_status status;
 
-    l->lists_bytes = (n < MOST_LISTS ? n : MOST_LISTS) * n_blocks * sizeof(uint32_t);
+    l->lists_bytes = (n < MOST_LISTS ? n : MOST_LISTS) *
+                     (n_blocks + gpu->setup.cache->blocks.n_open) * sizeof(uint32_t);
     l->rows = take(&l->end, n * sizeof(struct gpu_row));
     l->tiles = take(&l->end, n * sizeof(struct gpu_tile));
     l->ids = take(&l->end, n * sizeof(uint32_t));

@@ -170,7 +170,7 @@ static void find_matrices(struct gpu_device *gpu)
     struct gpu_limits *l = &gpu->limits;
     VkResult result;
 
-    if (!list || l->subgroup_size != 32 || l->shared_bytes < 48 * 1024)
+    if (!list || l->subgroup_size != 32 || l->shared_bytes < 48 * 1024 || l->max_group < 512)
         return;
     for (size_t i = 0; i < MAX_FORMS; i++)
         forms[i] = (VkCooperativeMatrixPropertiesKHR){

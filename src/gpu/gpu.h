@@ -24,7 +24,7 @@ uint64_t upg_gpu_n_bytes(const struct upg_gpu *gpu);
 
 /* Load the weights of the setup's layers and fill in the backend, once for a device; it lives as long
  * as the device is open.  These layers' parts of the cache's blocks are from then on in the device's
- * memory: types F16 and F32.
+ * memory, in forms of its own.
  * UPG_ERR_UNSUPPORTED for shapes and types that it cannot do, UPG_ERR_MEMORY, UPG_ERR_IO. */
 upg_status upg_gpu_backend(struct upg_backend *backend, struct upg_gpu *gpu,
                            const struct upg_backend_setup *setup, upg_error *err);

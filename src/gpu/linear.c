@@ -111,7 +111,7 @@ static void take_over(struct gpu_command *command, const struct gpu_command *sou
         command->n_ranges = 5;
         command->ranges[0] = source->ranges[2];
         command->ranges[4] = source->ranges[1];
-        memcpy(&command->constants[4], (uint32_t[]){c[2], 0, c[3], c[5]}, 4 * sizeof *c);
+        memcpy(&command->constants[4], (uint32_t[]){c[2], c[6], c[3], c[5]}, 4 * sizeof *c);
     }
 }
 

@@ -8,11 +8,13 @@
  * made from one file: bits a weight (k), tokens a workgroup (t), type of weights or cache. */
 /* clang-format off */
 #define GPU_PROGRAMS(X)                                                                            \
-    X(add) X(attention_f16) X(attention_f32) X(attention_matrix) X(combine)                         \
-    X(embed_k2) X(embed_k3) X(embed_k4) X(finish) X(finish_sums) X(gate)                        \
-    X(gemm_matrix) X(norm) X(packed_matrix_k2) X(packed_matrix_k3) X(packed_matrix_k4)             \
+    X(add) X(attention_f16) X(attention_q8) X(attention_q4) X(attention_f32)                       \
+    X(attention_matrix) X(attention_matrix_q8) X(attention_matrix_q4) X(combine)                   \
+    X(embed_k2) X(embed_k3) X(embed_k4) X(finish) X(finish_sums) X(gate)                           \
+    X(gemm_matrix) X(keep) X(norm) X(packed_matrix_k2) X(packed_matrix_k3) X(packed_matrix_k4)             \
     X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)                                            \
-    X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm) X(rope_f16) X(rope_f32)
+    X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm)                           \
+    X(rope_f16) X(rope_q8) X(rope_q4) X(rope_f32)
 #define GPU_DECODE_PROGRAMS(X) X(decode_k2) X(decode_k3) X(decode_k4)
 #define GPU_PACKED_PROGRAMS(X)                                                                     \
     X(packed_k2_t1) X(packed_k2_t2) X(packed_k2_t4) X(packed_k2_t8)                                \
@@ -35,7 +37,7 @@ enum {
     GPU_GEMM_TOKENS = 32,    /* TILE of gemm.comp */
     GPU_PACKED_TOKENS = 32,  /* TILE of packed_matrix.comp */
     GPU_MATRIX_TOKENS = 128, /* TILE of gemm_matrix.comp */
-    GPU_TILE_QUERIES = 32    /* QUERIES of attention_matrix.comp */
+    GPU_TILE_QUERIES = 64    /* QUERIES of attention_matrix.comp */
 };
 
 static inline enum gpu_program gpu_decode_program(int k)

@@ -24,10 +24,11 @@ struct gpu_step_layout {
 
 /* A row of the step as programs see it (cache.glsl). */
 struct gpu_row {
-    uint32_t pos, list;
+    uint32_t pos, list, first_row, end;
 };
 
-/* Rows of the step for attention_matrix.comp: they follow each other in one sequence. */
+/* Rows of the step for attention_matrix.comp: they follow each other in one sequence, in a coded cache
+ * within one block. */
 struct gpu_tile {
     uint32_t first_row, n_rows;
 };
@@ -48,11 +49,12 @@ struct upg_gpu {
     struct gpu_weights weights;
     struct gpu_activation activations[GPU_MAX_ACTIVATIONS];
     size_t n_activations;
-    struct gpu_buffer *cache; /* [n_layers], owned */
-    uint64_t cache_block_bytes;
+    struct gpu_buffer *cache;   /* [n_layers], owned */
+    uint64_t cache_block_bytes; /* of a layer */
     struct gpu_buffer upload;
     struct gpu_step_layout layout;
     uint32_t n_tiles;      /* of this step */
+    bool keeps_late;       /* this step's attention reads exact tokens that others replace */
     float *decode_scratch; /* for rows of a packed embedding */
     struct gpu_scratch scratch;
     struct gpu_buffer logits, readback;

@@ -1,10 +1,12 @@
 /* test_gpu_attention.c -- rotation, cache and attention on a GPU against the reference backend. */
 #include "unit.h"
 
+#include "base/pool.h"
 #include "base/random.h"
 #include "engine/backend.h"
 #include "gpu/gpu.h"
 #include "gpu/gpu_device.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,6 +31,8 @@ struct fixture {
 
 struct side {
     struct upg_kv_cache cache;
+    struct upg_pool *pool; /* of a CPU backend with a coded cache */
+    struct upg_kernels kernels;
     struct upg_backend backend;
     struct upg_kv_list lists[2];
     struct upg_activation qkv, heads;
@@ -100,18 +104,22 @@ static void make_side(struct fixture *f, struct side *side, struct upg_gpu *gpu,
     assert_ok(upg_kv_cache_init(&side->cache, type, 1, c->n_kv_heads, c->head_dim, 2 * MAX_TOKENS,
                                 &f->arena, &err),
               err);
-    if (gpu)
+    if (gpu) {
         assert_ok(upg_gpu_backend(&side->backend, gpu, &setup, &err), err);
-    else
+    } else if (upg_kv_is_coded(type)) { /* which the reference does not know */
+        assert_ok(upg_kernels_init(&side->kernels, "scalar", NULL, 0, &err), err);
+        assert_ok(upg_pool_new(&side->pool, 1, &err), err);
+        assert_ok(
+            upg_backend_cpu(&side->backend, &setup, side->pool, &side->kernels, &f->arena, &err),
+            err);
+    } else
         assert_ok(upg_backend_reference(&side->backend, &setup, &f->arena, &err), err);
     new_rows(f, side, &side->qkv, c->d_model);
     new_rows(f, side, &side->heads, f->width);
     side->out = upg_arena_alloc(&f->arena, f->n_rows * f->width, sizeof *side->out);
-    for (size_t s = 0; s < 2; s++) {
+    for (size_t s = 0; s < 2; s++)
         side->lists[s].blocks =
             upg_arena_alloc(&f->arena, f->n[s] / UPG_KV_BLOCK + 1, sizeof(uint32_t));
-        assert_ok(upg_kv_cache_grow(&side->cache, &side->lists[s], f->n[s], &err), err);
-    }
 }
 
 /* Rows [begin, begin + CHUNK) of both sequences. */
@@ -126,8 +134,12 @@ static void run_step(struct fixture *f, struct side *side, size_t begin)
     struct upg_step step = {.rows = rows, .cosine = cosine, .sine = sine};
     upg_error err = {0};
 
-    for (size_t s = 0; s < 2; s++)
-        for (size_t pos = begin; pos < begin + CHUNK && pos < f->n[s]; pos++) {
+    for (size_t s = 0; s < 2; s++) {
+        const size_t end = begin + CHUNK < f->n[s] ? begin + CHUNK : f->n[s];
+
+        if (end > begin)
+            assert_ok(upg_kv_cache_grow(&side->cache, &side->lists[s], end, &err), err);
+        for (size_t pos = begin; pos < end; pos++) {
             const size_t i = step.n_rows++;
 
             upg_rope_angles(&f->rope, pos, cosine + i * n_pairs, sine + i * n_pairs);
@@ -136,6 +148,7 @@ static void run_step(struct fixture *f, struct side *side, size_t begin)
                                        .pos = pos,
                                        .id = (int32_t)(s * f->n[0] + pos)};
         }
+    }
     b->embed(b->state, side->qkv, &f->model.embedding, &step);
     b->rotate_and_append(b->state, side->qkv, 0, &step);
     b->attend(b->state, side->heads, side->qkv, 0, &step);
@@ -156,7 +169,7 @@ static void check(const struct shape *shape, upg_kv_type type, double tolerance)
 
     make_model(&f, shape);
     assert_ok(upg_gpu_open(&gpu, test_gpu(), &err), err);
-    make_side(&f, &cpu, NULL, UPG_KV_F32);
+    make_side(&f, &cpu, NULL, upg_kv_is_coded(type) ? type : UPG_KV_F32);
     make_side(&f, &on_gpu, gpu, type);
     for (size_t begin = 0; begin < f.n[0]; begin += CHUNK) {
         run_step(&f, &cpu, begin);
@@ -168,6 +181,7 @@ static void check(const struct shape *shape, upg_kv_type type, double tolerance)
                   shape->n_kv_heads, greatest);
     assert_true(greatest <= tolerance);
     upg_gpu_close(gpu);
+    upg_pool_free(cpu.pool);
     upg_arena_clear(&f.arena);
 }
 
@@ -202,11 +216,27 @@ static void float16_cache(void **state)
         check(&shapes[i], UPG_KV_F16, 5e-3);
 }
 
+/* Both sides round alike, but a value between two codes may get the one here and the other there. */
+static void coded_caches(void **state)
+{
+    const struct shape shapes[] = {
+        {.n_heads = 2, .n_kv_heads = 1, .head_dim = 128, .rotary_dim = 96, .n_tokens = 290},
+        {.n_heads = 6, .n_kv_heads = 3, .head_dim = 64, .rotary_dim = 64, .n_tokens = 290},
+        {.n_heads = 3, .n_kv_heads = 1, .head_dim = 256, .rotary_dim = 64, .n_tokens = 70}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        check(&shapes[i], UPG_KV_Q8, 5e-3);
+        check(&shapes[i], UPG_KV_Q4, 3e-2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(float32_cache),
         cmocka_unit_test(float16_cache),
+        cmocka_unit_test(coded_caches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

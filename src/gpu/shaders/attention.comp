@@ -24,6 +24,8 @@ layout(push_constant) uniform Constants
     uint first_row; /* of this dispatch */
     uint n_spans;   /* room for each head in partial */
     float scale;    /* 1 / sqrt(head_dim) */
+    uint block_words; /* of a block */
+    uint n_open;      /* coded: open blocks of a sequence */
 };
 
 layout(binding = 0) readonly buffer Qkv { float qkv[]; };
@@ -37,13 +39,7 @@ const uint SPAN = 256, CHUNK = 128;
 shared vec4 q[256];
 shared vec4 scores[CHUNK];
 shared vec4 reduced[CHUNK];
-shared vec4 parts[256 + CHUNK]; /* [team][head_dim] */
-
-#ifdef F16
-vec2 values_of(uint word) { return unpackHalf2x16(word); }
-#else
-vec2 values_of(uint word) { return vec2(uintBitsToFloat(word), 0); }
-#endif
+shared vec4 parts[EACH * CHUNK + CHUNK]; /* [team][head_dim] */
 
 vec4 reduce_max(uint i, vec4 value)
 {
@@ -73,23 +69,96 @@ vec4 reduce_sum(uint i, vec4 value)
     return result;
 }
 
-/* Where a position's keys of a head begin; its values are n_words behind. */
-uint find(uint list, uint pos, uint kv_head, uint n_words)
+/* The row's own sequence and key/value head. */
+uint list, kv_head;
+
+/* A position's keys (side 0) or values (1). */
+struct Place {
+    uint words;  /* the first */
+    uint scales; /* half-words in front of the scales of coded ones */
+};
+
+Place find(uint pos, uint side)
 {
-    return (lists[list + pos / BLOCK] * n_kv_heads + kv_head) * 2 * n_words +
-           pos % BLOCK * (n_words / BLOCK);
+    const uint block = lists[list + pos / BLOCK], words = head_dim / EACH;
+    const uint first = block * block_words + (kv_head * 2 + side) * side_words(head_dim);
+
+    return Place(first + pos % BLOCK * words,
+                 2 * (first + BLOCK * words) + pos % BLOCK * (head_dim / 32));
 }
 
-vec4 score_of(uint key, uint words)
+/* The values of a word. */
+float[EACH] values_of(Place place, uint number)
 {
+    const uint word = cache[place.words + number];
+    float v[EACH];
+
+#ifdef CODED
+    const uint at = place.scales + number * EACH / GROUP;
+    const float scale = unpackHalf2x16(cache[at / 2] >> 16 * (at % 2)).x;
+
+    for (uint e = 0; e < EACH; e++) {
+#ifdef Q8
+        v[e] = scale * float(bitfieldExtract(int(word), int(place_of(e)), 8));
+#else
+        v[e] = scale * (float(bitfieldExtract(word, int(place_of(e)), 4)) - 7.5);
+#endif
+    }
+#elif defined(F16)
+    const vec2 pair = unpackHalf2x16(word);
+
+    v[0] = pair.x;
+    v[1] = pair.y;
+#else
+    v[0] = uintBitsToFloat(word);
+#endif
+    return v;
+}
+
+#ifdef CODED
+#include "open.glsl"
+
+/* The same of a position in the row's own block, which is exact. */
+float[EACH] exact_values(uint row, uint pos, uint side, uint number)
+{
+    const uint first = rows[row].first_row, begin = rows[row].pos - (row - first); /* the step's */
+    float v[EACH];
+
+    for (uint e = 0; e < EACH; e += 2) {
+        const uint col = number * EACH + e;
+        uint word;
+
+        if (pos < begin) {
+            word = cache[open_place(list, open_word(kv_head, side, pos % BLOCK, head_dim) + col / 2)];
+        } else {
+            const uint at = q_begin + (first + pos - begin) * q_stride +
+                            (n_heads + side * n_kv_heads + kv_head) * head_dim + col;
+
+            word = packHalf2x16(clamp(vec2(qkv[at], qkv[at + 1]), -65504.0, 65504.0));
+        }
+        const vec2 pair = unpackHalf2x16(word);
+
+        v[e] = pair.x;
+        v[e + 1] = pair.y;
+    }
+    return v;
+}
+#endif
+
+vec4 score_of(uint row, uint pos)
+{
+    const Place place = find(pos, 0);
     vec4 score = vec4(0);
 
-    for (uint j = 0; j < words; j++) {
-        const vec2 k = values_of(cache[key + j]);
-
-        score = fma(q[EACH * j], vec4(k.x), score);
-        if (EACH == 2)
-            score = fma(q[EACH * j + EACH - 1], vec4(k.y), score);
+    for (uint j = 0; j < head_dim / EACH; j++) {
+#ifdef CODED
+        const float v[EACH] = pos / BLOCK == rows[row].pos / BLOCK ? exact_values(row, pos, 0, j)
+                                                                   : values_of(place, j);
+#else
+        const float v[EACH] = values_of(place, j);
+#endif
+        for (uint e = 0; e < EACH; e++)
+            score = fma(q[EACH * j + e], vec4(v[e]), score);
     }
     return score;
 }
@@ -98,10 +167,10 @@ void main()
 {
     const uint i = gl_LocalInvocationIndex, span = gl_WorkGroupID.x;
     const uint group = n_heads / n_kv_heads, fours = (group + 3) / 4;
-    const uint kv_head = gl_WorkGroupID.y / fours, first = gl_WorkGroupID.y % fours * 4;
-    const uint n_here = min(group - first, 4), head = kv_head * group + first;
-    const uint row = first_row + gl_WorkGroupID.z, pos = rows[row].pos, list = rows[row].list;
-    const uint words = head_dim / EACH, n_words = BLOCK * words; /* of keys of a block and head */
+    const uint first = gl_WorkGroupID.y % fours * 4;
+    const uint n_here = min(group - first, 4), head = gl_WorkGroupID.y / fours * group + first;
+    const uint row = first_row + gl_WorkGroupID.z, pos = rows[row].pos;
+    const uint words = head_dim / EACH;
     const uint teams = max(CHUNK / words, 1), team = i / words, word = i % words;
     const bool has_second = words > CHUNK && i + CHUNK < words; /* float32, more than 128 */
     vec4 greatest = vec4(MINUS_INFINITY), sum = vec4(0);
@@ -109,6 +178,8 @@ void main()
 
     if (span * SPAN > pos)
         return;
+    kv_head = gl_WorkGroupID.y / fours;
+    list = rows[row].list;
     for (uint e = 0; e < EACH; e++)
         added[e] = vec4(0);
     for (uint j = i; j < head_dim; j += CHUNK)
@@ -121,7 +192,7 @@ void main()
         const uint n = min(CHUNK, pos + 1 - begin);
         vec4 score = vec4(MINUS_INFINITY);
         if (i < n)
-            score = score_of(find(list, begin + i, kv_head, n_words), words);
+            score = score_of(row, begin + i);
         const vec4 most = max(greatest, reduce_max(i, score));
         const vec4 p = i < n ? exp(score - most) : vec4(0), shrink = exp(greatest - most);
 
@@ -133,13 +204,19 @@ void main()
             added[e] *= shrink;
         if (team < teams)
             for (uint t = team; t < n; t += teams) {
-                const uint value = find(list, begin + t, kv_head, n_words) + n_words;
-                const vec2 v = values_of(cache[value + word]);
+                const Place place = find(begin + t, 1);
+#ifdef CODED
+                const float v[EACH] = (begin + t) / BLOCK == pos / BLOCK
+                                          ? exact_values(row, begin + t, 1, word)
+                                          : values_of(place, word);
+#else
+                const float v[EACH] = values_of(place, word);
+#endif
 
                 for (uint e = 0; e < EACH; e++)
                     added[e] = fma(scores[t], vec4(v[e]), added[e]);
                 if (has_second)
-                    second = fma(scores[t], vec4(values_of(cache[value + i + CHUNK]).x), second);
+                    second = fma(scores[t], vec4(values_of(place, i + CHUNK)[0]), second);
             }
         barrier();
     }

@@ -1,10 +1,12 @@
-/* combine.comp -- puts the spans of attention.comp together, in the order of positions.
+/* combine.comp -- puts the spans of attention.comp together, in the order of positions, and rotates heads
+ * of coded caches back.
  *
  * Workgroups: (head, row). */
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #define F16
 #include "cache.glsl"
+#include "rotate.glsl"
 #include "spans.glsl"
 layout(local_size_x = 128) in;
 
@@ -14,6 +16,7 @@ layout(push_constant) uniform Constants
     uint n_heads, head_dim;
     uint first_row; /* of this dispatch */
     uint n_spans;   /* room for each head in partial */
+    uint is_coded;
 };
 
 layout(binding = 0) buffer Out { float heads[]; };
@@ -38,6 +41,10 @@ void main()
             sum = fma(partial[at + 1], new, sum * old);
             value = fma(partial[at + 2 + j], new, value * old);
         }
-        heads[out_begin + row * out_stride + head * head_dim + j] = value / sum;
+        values[j] = value / sum;
     }
+    if (is_coded != 0)
+        rotate_head(gl_LocalInvocationIndex, head_dim);
+    for (uint j = gl_LocalInvocationIndex; j < head_dim; j += 128) /* a thread's own, or ordered */
+        heads[out_begin + row * out_stride + head * head_dim + j] = values[j];
 }

@@ -28,8 +28,11 @@ layout(push_constant) uniform Constants
     uint x_begin; /* floats in front of token 0 */
     uint x_stride;
     uint option; /* NORM: has_pick; GATE: d_ff; COMBINE: n_heads */
-    float eps;   /* NORM */
-    uint head_dim, n_spans; /* COMBINE */
+#ifdef COMBINE
+    uint is_coded, head_dim, n_spans;
+#else
+    float eps; /* NORM */
+#endif
 };
 
 layout(binding = 0) readonly buffer X { float x[]; }; /* COMBINE: the partial results */
@@ -106,6 +109,31 @@ vec4 combined(uint token, uint first_col)
         }
     return value / sum;
 }
+
+/* As rotate_head(): blocks of head_dim, 64, 128 or 256, among 256 columns. */
+vec4 rotate_back(vec4 v)
+{
+    const float factor = head_dim == 256 ? 0.0625 : head_dim == 128 ? 0.088388346 : 0.125;
+    const uint i = gl_LocalInvocationIndex;
+
+    v = butterfly(v, true, true);
+    [[unroll]] for (uint e = 0; e < 4; e++)
+        values[4 * i + e] = v[e];
+    for (uint d = 4; d < head_dim; d *= 2) {
+        barrier();
+        [[unroll]] for (uint e = 0; e < 2; e++) {
+            const uint pair = i + THREADS * e, at = 2 * pair - pair % d;
+            const float a = values[at], b = values[at + d];
+
+            values[at] = a + b;
+            values[at + d] = a - b;
+        }
+    }
+    barrier();
+    [[unroll]] for (uint e = 0; e < 4; e++)
+        v[e] = values[4 * i + e] * factor;
+    return v;
+}
 #endif
 
 /* x of four columns; 0 from n_cols on. */
@@ -117,7 +145,9 @@ vec4 columns(uint token, uint first_col)
     const uint from = x_begin + (option != 0 ? pick[token] : token) * x_stride;
     const float factor = factor_of(from);
 #elif defined(COMBINE)
-    const vec4 heads = combined(token, first_col);
+    vec4 heads = combined(token, first_col);
+    if (is_coded != 0)
+        heads = rotate_back(heads);
 #else
     const uint from = x_begin + token * x_stride;
 #endif
