@@ -16,13 +16,19 @@
 #include "base/size.h"
 #include "codec/scale.h"
 #include "compress/factor.h"
+#include "compress/gemm.h"
 #include "compress/plain_rows.h"
 #include "compress/rotate.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    SIGNAL_ROWS = 2 * UPG_ROW_BLOCK,
+    PANEL = 128 /* columns whose errors reach those far to the right together; a multiple of all
+                   commits */
+};
 
 struct encoding {
     struct upg_coded_map *map;
@@ -32,11 +38,22 @@ struct encoding {
     const float *inverse_gain; /* [n_blocks] */
     const struct upg_effort *effort;
     struct upg_encoder **encoders; /* [n_threads] */
-    float *scratch; /* [n_threads, 2, UPG_ROW_BLOCK, padded_cols] targets and errors */
+    float *scratch; /* [n_threads, 2, UPG_ROW_BLOCK, padded_cols] targets and errors; first, what
+                       measure_signal() needs */
     double *energy, *error, *weighted; /* [row blocks] sums for the report */
     upg_status *status;                /* [n_threads] */
     upg_error *errors;                 /* [n_threads] */
 };
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
 static bool is_plain(const struct upg_coded_part *part)
 {
@@ -71,11 +88,25 @@ static double block_loss(const float *errors, size_t n, const float *hessian, si
     return sum;
 }
 
-/* Row block `block`: encode column by column, feeding errors back. */
-static upg_status encode_row_block(const struct encoding *e, size_t block, size_t thread)
+/* Correct the targets of columns begin .. end by the errors of columns from .. to. */
+static void feed_back(const struct encoding *e, const float *errors, size_t from, size_t to,
+                      float *targets, size_t begin, size_t end, void *scratch)
+{
+    const size_t n = e->map->padded_cols;
+
+    if (begin < end)
+        upg_gemm_add(targets + begin, n, errors + from, n, e->hessian + from * n + begin, n,
+                     UPG_ROW_BLOCK, end - begin, to - from, scratch);
+}
+
+/* Row block `block`: encode column by column, feeding errors back: to what the encoder looks at at
+ * once, to the rest a panel at a time. */
+static upg_status encode_row_block(const struct encoding *e, size_t block, size_t thread,
+                                   void *scratch)
 {
     const size_t n = e->map->padded_cols, row = block * UPG_ROW_BLOCK;
     const size_t width = e->effort->commit_groups * UPG_COL_GROUP;
+    const size_t look_ahead = e->effort->look_ahead_groups * UPG_COL_GROUP;
     const size_t block_bytes = (size_t)(UPG_LANES * e->part->k);
     float *targets = e->scratch + thread * 2 * UPG_ROW_BLOCK * n;
     float *errors = targets + UPG_ROW_BLOCK * n; /* of what is fed back: original target - value */
@@ -112,11 +143,13 @@ static upg_status encode_row_block(const struct encoding *e, size_t block, size_
                 e->weighted[block] +=
                     (double)scale * (double)scale * block_loss(target, n, e->hessian, col, width);
         }
-        if (e->hessian && col + width < n)
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, UPG_ROW_BLOCK,
-                        (int)(n - col - width), (int)width, 1.0f, errors + col, (int)n,
-                        e->hessian + col * n + col + width, (int)n, 1.0f, targets + col + width,
-                        (int)n);
+        if (e->hessian) {
+            const size_t panel = col / PANEL * PANEL, panel_end = min_size(panel + PANEL, n);
+            const size_t near = min_size(panel_end + look_ahead, n);
+            feed_back(e, errors, col, col + width, targets, col + width, near, scratch);
+            if (col + width == panel_end)
+                feed_back(e, errors, panel, panel_end, targets, near, n, scratch);
+        }
     }
     return UPG_OK;
 }
@@ -125,10 +158,12 @@ static void encode_row_blocks(void *context, size_t thread, size_t n_threads)
 {
     const struct encoding *e = context;
     const size_t n_row_blocks = e->part->padded_rows / UPG_ROW_BLOCK;
+    void *scratch = upg_gemm_scratch();
 
     for (size_t block = thread; block < n_row_blocks && e->status[thread] == UPG_OK;
          block += n_threads)
-        e->status[thread] = encode_row_block(e, block, thread);
+        e->status[thread] = encode_row_block(e, block, thread, scratch);
+    free(scratch);
 }
 
 /* Encode one part with encoders of its k. */
@@ -154,26 +189,19 @@ static upg_status encode_part(struct encoding *e, struct upg_pool *pool, upg_err
     return status;
 }
 
-/* tr(W H W^T) of rows w[n_rows, n], h symmetric. */
-struct quadratic {
-    const float *w, *h;
-    size_t n_rows, n;
-    float *scratch; /* [n_threads, UPG_ROW_BLOCK, n] */
-    double *sums;   /* [row blocks] */
-};
-
-static void quadratic_blocks(void *context, size_t thread, size_t n_threads)
+/* tr(W H W^T) of each row block of w[n_rows, n]; h[n, n] is symmetric.  scratch [SIGNAL_ROWS, n] */
+static void measure_signal(struct upg_pool *pool, const float *w, size_t n_rows, const float *h,
+                           size_t n, float *scratch, double *signal)
 {
-    const struct quadratic *q = context;
-    float *wh = q->scratch + thread * 2 * UPG_ROW_BLOCK * q->n;
-
-    for (size_t block = thread; block < q->n_rows / UPG_ROW_BLOCK; block += n_threads) {
-        const float *w = q->w + block * UPG_ROW_BLOCK * q->n;
-        q->sums[block] = 0.0;
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, UPG_ROW_BLOCK, (int)q->n, (int)q->n,
-                    1.0f, w, (int)q->n, q->h, (int)q->n, 0.0f, wh, (int)q->n);
-        for (size_t i = 0; i < UPG_ROW_BLOCK * q->n; i++)
-            q->sums[block] += (double)wh[i] * (double)w[i];
+    for (size_t row = 0; row < n_rows; row += SIGNAL_ROWS) {
+        const size_t rows = n_rows - row < SIGNAL_ROWS ? n_rows - row : SIGNAL_ROWS;
+        upg_gemm_xwt(pool, scratch, w + row * n, h, rows, n, n);
+        for (size_t r = row; r < row + rows; r++) {
+            double sum = 0.0;
+            for (size_t c = 0; c < n; c++)
+                sum += (double)scratch[(r - row) * n + c] * (double)w[r * n + c];
+            signal[r / UPG_ROW_BLOCK] += sum;
+        }
     }
 }
 
@@ -289,20 +317,23 @@ static void transform_hessian(struct upg_pool *pool, const struct upg_coded_map 
     for (size_t i = 0; i < map->n_cols; i++)
         memcpy(h + i * n, hessian + i * map->n_cols, map->n_cols * sizeof *h);
     upg_rotate_symmetric(pool, h, n, map->seed_in);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j <= i; j++) { /* rounding left it not quite symmetric */
-            const float mean = 0.5f * (h[i * n + j] + h[j * n + i]);
-            h[i * n + j] = h[j * n + i] = mean;
-        }
+    upg_gemm_gram_end(pool, h, n, 1.0f); /* rounding left it not quite symmetric */
 }
 
-static void scale_hessian(const struct upg_coded_map *map, float *h)
-{
-    const size_t n = map->padded_cols;
+struct gains {
+    const struct upg_coded_map *map;
+    float *h;
+};
 
-    for (size_t i = 0; i < n; i++)
+static void scale_hessian_rows(void *context, size_t thread, size_t n_threads)
+{
+    const struct gains *g = context;
+    const size_t n = g->map->padded_cols;
+    const float *gain = g->map->gain;
+
+    for (size_t i = thread; i < n; i += n_threads)
         for (size_t j = 0; j < n; j++)
-            h[i * n + j] *= map->gain[i / UPG_SCALE_BLOCK] * map->gain[j / UPG_SCALE_BLOCK];
+            g->h[i * n + j] *= gain[i / UPG_SCALE_BLOCK] * gain[j / UPG_SCALE_BLOCK];
 }
 
 /* The parts that are transformed; n_rows of them in all, padded. */
@@ -326,7 +357,8 @@ static upg_status encode_packed_parts(struct upg_pool *pool, struct upg_coded_ma
     e.encoders = calloc(n_threads, sizeof *e.encoders);
     e.status = calloc(n_threads, sizeof *e.status);
     e.errors = calloc(n_threads, sizeof *e.errors);
-    e.scratch = upg_aligned_alloc(n_threads * 2 * UPG_ROW_BLOCK * n, sizeof *e.scratch);
+    e.scratch = upg_aligned_alloc(max_size(n_threads * 2 * UPG_ROW_BLOCK, SIGNAL_ROWS) * n,
+                                  sizeof *e.scratch);
     if (!transformed || (hessian && !h) || !inverse_gain || !sums || !e.encoders || !e.status ||
         !e.errors || !e.scratch) {
         status = upg_fail_memory(err, "a matrix to compress", n_rows * n * sizeof *transformed);
@@ -348,10 +380,10 @@ static upg_status encode_packed_parts(struct upg_pool *pool, struct upg_coded_ma
 
     signal = sums;
     if (hessian) {
-        struct quadratic q = {transformed, h, n_rows, n, e.scratch, signal};
+        struct gains gains = {map, h};
         transform_hessian(pool, map, hessian, h);
-        upg_pool_run(pool, quadratic_blocks, &q);
-        scale_hessian(map, h);
+        measure_signal(pool, transformed, n_rows, h, n, e.scratch, signal);
+        upg_pool_run(pool, scale_hessian_rows, &gains);
         status = upg_factorise(pool, h, n, effort->commit_groups * UPG_COL_GROUP, damping,
                                &map->damping, err);
         if (status != UPG_OK)

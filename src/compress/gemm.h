@@ -27,11 +27,22 @@ void upg_gemm_xwt(struct upg_pool *pool, float *y, const float *x, const float *
 void upg_gemm_dyw(struct upg_pool *pool, float *dx, const float *dy, const float *w, size_t m,
                   size_t n, size_t k);
 
-/* h[k, k] += x[m, k]^T x[m, k]   (both triangles; float32 sums, added in the order of calls) */
+/* h[k, k] += x[m, k]^T x[m, k]   (float32 sums, added in the order of calls; what is right of the
+ * diagonal and on it: upg_gemm_gram_end() does the rest) */
 void upg_gemm_gram(struct upg_pool *pool, float *h, const float *x, size_t m, size_t k);
+
+/* h := scale h right of the diagonal and on it, and the same below it. */
+void upg_gemm_gram_end(struct upg_pool *pool, float *h, size_t k, float scale);
 
 /* c[k1, k2] += a[m, k1]^T b[m, k2]   (summed likewise) */
 void upg_gemm_cross(struct upg_pool *pool, float *c, const float *a, const float *b, size_t m,
                     size_t k1, size_t k2);
+
+/* y[m, n] += a[m, k] b[k, n] by the calling thread alone, for jobs of a pool.  Strides are elements
+ * from one row to the next.  scratch is its own of upg_gemm_scratch(), to be freed; without one
+ * (NULL: no memory, or no need of it) BLAS does it. */
+void *upg_gemm_scratch(void);
+void upg_gemm_add(float *y, size_t y_stride, const float *a, size_t a_stride, const float *b,
+                  size_t b_stride, size_t m, size_t n, size_t k, void *scratch);
 
 #endif

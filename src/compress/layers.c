@@ -144,10 +144,7 @@ static void begin_hessian(struct walk *w, size_t n)
 
 static void end_hessian(struct walk *w, size_t n)
 {
-    const float scale = 1.0f / (float)n_tokens(w);
-
-    for (size_t i = 0; i < n * n; i++)
-        w->hessian[i] *= scale;
+    upg_gemm_gram_end(w->pool, w->hessian, n, 1.0f / (float)n_tokens(w));
 }
 
 /* What a map takes in, and what it gives out. */

@@ -206,8 +206,7 @@ static upg_status run_head(struct measurement *m, const int32_t *ids, double *he
     for (size_t i = 0; i < t; i++)
         m->half_squares[i] = 0.5 * square(m->normed + i * d, d);
     upg_gemm_gram(m->pool, m->result->head_hessian, m->normed, t, d);
-    for (size_t i = 0; i < d * d; i++)
-        m->result->head_hessian[i] /= (float)t;
+    upg_gemm_gram_end(m->pool, m->result->head_hessian, d, 1.0f / (float)t);
     for (size_t begin = 0; begin < t; begin += HEAD_ROWS) {
         const size_t n = t - begin < HEAD_ROWS ? t - begin : HEAD_ROWS;
         struct head_rows rows = {logits, m->half_squares + begin, head_rows, begin, n, v, m->seed};

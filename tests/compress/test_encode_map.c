@@ -42,8 +42,7 @@ static float *correlated_hessian(struct upg_pool *pool, size_t n, uint64_t seed)
             z[t * n + i] *= 1.0f / sqrtf(1.0f + (float)i); /* eigenvalues fall as 1 / i */
     upg_gemm_xwt(pool, x, z, a, SAMPLES, n, n);
     upg_gemm_gram(pool, h, x, SAMPLES, n);
-    for (size_t i = 0; i < n * n; i++)
-        h[i] /= SAMPLES;
+    upg_gemm_gram_end(pool, h, n, 1.0f / SAMPLES);
     free(z);
     free(a);
     free(x);

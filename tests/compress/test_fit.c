@@ -58,8 +58,7 @@ static void half_the_step_takes_three_quarters_of_what_can_be_made_up(void **sta
     upg_fit_add(&fit, x, disturbed, 200, N_IN);
     upg_fit_add(&fit, x + 200 * N_IN, disturbed + 200 * N_IN, N_ROWS - 200, N_IN);
     upg_gemm_gram(pool, hessian, disturbed, N_ROWS, N_IN);
-    for (size_t i = 0; i < N_IN * N_IN; i++)
-        hessian[i] /= N_ROWS;
+    upg_gemm_gram_end(pool, hessian, N_IN, 1.0f / N_ROWS);
     assert_ok(upg_fit_apply(&fit, half, hessian, 1e-6, N_OUT, N_IN, N_ROWS, &err), err);
     before = loss(original, original, x, disturbed);
     after = loss(original, half, x, disturbed);
@@ -83,6 +82,7 @@ static void solving_undoes_the_product(void **state)
     fill(x, N_ROWS * N_IN, &random);
     fill(rows, N_OUT * N_IN, &random);
     upg_gemm_gram(pool, h, x, N_ROWS, N_IN);
+    upg_gemm_gram_end(pool, h, N_IN, 1.0f);
     memcpy(copy, h, sizeof copy);
     upg_gemm_dyw(pool, product, rows, copy, N_OUT, N_IN, N_IN);
     assert_ok(upg_solve_rows(pool, h, N_IN, 0.0, product, N_OUT, &err), err);

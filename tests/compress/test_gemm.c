@@ -11,6 +11,8 @@
 static const size_t shapes[][3] = {{1, 1, 1},      {16, 16, 32},   {33, 17, 5},
                                    {257, 513, 31}, {40, 600, 520}, {300, 65, 1030}};
 
+enum { N_SHAPES = sizeof shapes / sizeof *shapes };
+
 static float *random_matrix(size_t n, uint64_t seed)
 {
     struct upg_random random = {seed};
@@ -28,6 +30,32 @@ static void assert_close(float got, double expected, size_t n_products)
         fail_msg("%g instead of %g", (double)got, expected);
 }
 
+/* By one thread, into the left n of n + 2 columns. */
+static void check_add(size_t m, size_t n, size_t k)
+{
+    const size_t stride = n + 2;
+    float *a = random_matrix(m * k, 1), *b = random_matrix(k * n, 2);
+    float *y = upg_aligned_alloc(m * stride, sizeof *y);
+    void *scratch = upg_gemm_scratch();
+
+    for (size_t i = 0; i < m * stride; i++)
+        y[i] = 1.0f;
+    upg_gemm_add(y, stride, a, k, b, n, m, n, k, scratch);
+    for (size_t i = 0; i < m; i += 1 + m / 9) {
+        for (size_t j = 0; j < n; j += 1 + n / 9) {
+            double sum = 1.0;
+            for (size_t l = 0; l < k; l++)
+                sum += (double)a[i * k + l] * (double)b[l * n + j];
+            assert_close(y[i * stride + j], sum, k);
+        }
+        assert_true(y[i * stride + n] == 1.0f && y[i * stride + n + 1] == 1.0f);
+    }
+    free(a);
+    free(b);
+    free(y);
+    free(scratch);
+}
+
 static void check_shape(struct upg_pool *pool, size_t m, size_t n, size_t k)
 {
     float *x = random_matrix(m * k, 1), *w = random_matrix(n * k, 2), *y, *dx, *h, *c;
@@ -42,6 +70,7 @@ static void check_shape(struct upg_pool *pool, size_t m, size_t n, size_t k)
     for (size_t i = 0; i < k * k; i++)
         h[i] = 1.0f;
     upg_gemm_gram(pool, h, x, m, k);
+    upg_gemm_gram_end(pool, h, k, 0.5f);
     for (size_t i = 0; i < m; i += 1 + m / 9)
         for (size_t j = 0; j < n; j += 1 + n / 9) {
             double sum = 0.0;
@@ -61,7 +90,7 @@ static void check_shape(struct upg_pool *pool, size_t m, size_t n, size_t k)
             double sum = 1.0;
             for (size_t i = 0; i < m; i++)
                 sum += (double)x[i * k + a] * (double)x[i * k + b];
-            assert_close(h[a * k + b], sum, m);
+            assert_close(h[a * k + b], 0.5 * sum, m);
             assert_true(h[a * k + b] == h[b * k + a]);
         }
     for (size_t i = 0; i < k * n; i++)
@@ -90,12 +119,12 @@ static void tiles_give_the_product(void **state)
     (void)state;
 
     assert_ok(upg_pool_new(&pool, 3, &err), err);
-    upg_gemm_init(UPG_GEMM_FLOAT32);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        check_shape(pool, shapes[i][0], shapes[i][1], shapes[i][2]);
-    upg_gemm_init(UPG_GEMM_BFLOAT16);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        check_shape(pool, shapes[i][0], shapes[i][1], shapes[i][2]);
+    for (size_t i = 0; i < 2 * N_SHAPES; i++) {
+        const size_t *shape = shapes[i % N_SHAPES];
+        upg_gemm_init(i < N_SHAPES ? UPG_GEMM_FLOAT32 : UPG_GEMM_BFLOAT16);
+        check_shape(pool, shape[0], shape[1], shape[2]);
+        check_add(shape[0], shape[1], shape[2]);
+    }
     upg_pool_free(pool);
 }
 
