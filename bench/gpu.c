@@ -163,15 +163,15 @@ static void batch_speed(upg_engine *engine, size_t n, bool with_profile)
     free(logits);
 }
 
-/* A step of n tokens behind n others. */
-static void profile(upg_engine *engine, const char *what, size_t n)
+/* A step of n tokens behind n_before others. */
+static void profile(upg_engine *engine, const char *what, size_t n, size_t n_before)
 {
     upg_sequence *sequence;
     upg_error err;
     double start;
 
     must(upg_sequence_new(&sequence, engine, &err), &err);
-    append(sequence, n, engine->model->config.n_vocab);
+    append(sequence, n_before, engine->model->config.n_vocab);
     start = now();
     append(sequence, n, engine->model->config.n_vocab);
     printf("%s: %.3f ms\n", what, 1e3 * (now() - start));
@@ -221,12 +221,15 @@ int main(int argc, char **argv)
         upg_sequence_free(sequence);
     }
     must(gpu_step_measure(&engine->gpu->step, &err), &err);
-    profile(engine, "a token", 1);
+    profile(engine, "a token", 1, 1);
+    profile(engine, "a token behind all others", 1, engine->context - 1);
     batch_speed(engine, N_BATCH, true);
-    profile(engine, "128 tokens", engine->context > 256 ? 128 : 16);
-    profile(engine, "256 tokens", engine->context > 512 ? 256 : 16);
+    if (engine->context >= 512) {
+        profile(engine, "128 tokens", 128, 128);
+        profile(engine, "256 tokens", 256, 256);
+    }
     if (engine->context > 2 * engine->max_rows)
-        profile(engine, "the most tokens of a step", engine->max_rows);
+        profile(engine, "the most tokens of a step", engine->max_rows, engine->max_rows);
     upg_engine_free(engine);
     upg_model_free(model);
     return 0;

@@ -219,6 +219,8 @@ static bool must_keep_late(const struct upg_step *step)
 
 static void write_step(struct upg_gpu *gpu, const struct upg_step *step)
 {
+    gpu->has_squares = false; /* rows of the step before */
+    gpu->n_rows = (uint32_t)step->n_rows;
     gpu->keeps_late = must_keep_late(step);
     write_rows(gpu, step);
     write_angles(gpu, step);
@@ -260,6 +262,23 @@ static uint32_t bits_of(float value)
     return bits;
 }
 
+/* Squares of all rows of a step, unless the map that wrote them has summed them. */
+static void sum_squares(struct upg_gpu *gpu, struct gpu_place x, uint32_t stride)
+{
+    const uint32_t n_cols = (uint32_t)config_of(gpu)->d_model;
+    const struct gpu_command command = {.program = GPU_PROGRAM_squares,
+                                        .groups = {gpu_n_squares(n_cols), gpu->n_rows, 1},
+                                        .n_ranges = 2,
+                                        .ranges = {x.range, gpu_whole(&gpu->scratch.squares)},
+                                        .constants = {n_cols, x.begin, stride}};
+
+    if (gpu->has_squares && gpu_is_same_place(x, gpu->squared))
+        return;
+    gpu_step_add(&gpu->step, &command);
+    gpu->has_squares = true;
+    gpu->squared = x;
+}
+
 static void norm(void *state, struct upg_activation out, struct upg_activation x,
                  const uint32_t *pick, const float *weight, size_t n_rows)
 {
@@ -268,14 +287,16 @@ static void norm(void *state, struct upg_activation out, struct upg_activation x
     const struct gpu_command command = {
         .program = GPU_PROGRAM_norm,
         .groups = {(uint32_t)n_rows, 1, 1},
-        .n_ranges = 4,
+        .n_ranges = 5,
         .ranges = {from.range, to.range, *gpu_find_norm(&gpu->weights, weight),
-                   part_of(&gpu->upload, gpu->layout.pick, gpu->setup.max_rows * sizeof *pick)},
+                   part_of(&gpu->upload, gpu->layout.pick, gpu->setup.max_rows * sizeof *pick),
+                   gpu_whole(&gpu->scratch.squares)},
         .constants = {(uint32_t)config_of(gpu)->d_model, to.begin, (uint32_t)out.stride, from.begin,
                       (uint32_t)x.stride, pick != NULL, bits_of((float)config_of(gpu)->norm_eps)}};
 
     if (pick)
         memcpy((uint8_t *)gpu->upload.mapped + gpu->layout.pick, pick, n_rows * sizeof *pick);
+    sum_squares(gpu, from, (uint32_t)x.stride);
     gpu_step_add(&gpu->step, &command);
 }
 
@@ -452,7 +473,9 @@ static void add(void *state, struct upg_activation x, struct upg_activation y, s
         .ranges = {to.range, from.range},
         .constants = {d_model, to.begin, (uint32_t)x.stride, from.begin, (uint32_t)y.stride}};
 
-    if (!gpu_add_by_map(gpu, to, (uint32_t)x.stride, from, d_model, (uint32_t)n_rows))
+    gpu->has_squares = gpu_add_by_map(gpu, to, (uint32_t)x.stride, from, d_model, (uint32_t)n_rows);
+    gpu->squared = to;
+    if (!gpu->has_squares)
         gpu_step_add(&gpu->step, &command);
 }
 
@@ -614,6 +637,10 @@ static upg_status make_buffers(struct upg_gpu *gpu, upg_error *err)
     if (status == UPG_OK)
         status = gpu_buffer_new(&gpu->device, &s->partial, s->partial_rows * row_bytes, GPU_LOCAL,
                                 "parts of attention", err);
+    if (status == UPG_OK)
+        status =
+            gpu_buffer_new(&gpu->device, &s->squares, n * gpu_n_squares(c->d_model) * sizeof(float),
+                           GPU_LOCAL, "squares", err);
     if (status == UPG_OK)
         status = reserve_logits(gpu, c->n_vocab * sizeof(float), err);
     if (status == UPG_OK && l->embedded && gpu->setup.first_layer == 0 &&

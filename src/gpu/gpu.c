@@ -38,6 +38,7 @@ void upg_gpu_close(struct upg_gpu *gpu)
     gpu_buffer_free(&gpu->device, &gpu->scratch.sums);
     gpu_buffer_free(&gpu->device, &gpu->scratch.decoded);
     gpu_buffer_free(&gpu->device, &gpu->scratch.partial);
+    gpu_buffer_free(&gpu->device, &gpu->scratch.squares);
     for (size_t i = 0; i < gpu->n_activations; i++) {
         gpu_buffer_free(&gpu->device, &gpu->activations[i].buffer);
         munmap(gpu->activations[i].base, gpu->activations[i].n_bytes);

@@ -14,7 +14,6 @@ enum {
     DECODED_BYTES = 128 << 20, /* a part that is decoded for many rows, at most */
     MAX_TILE = 8,              /* rows that a packed program takes at a time */
     LEAST_UNITS = 3, /* of packed.comp, for which a workgroup's tables are worth filling */
-    NORM_ROWS = 64,  /* from here on all workgroups of a row adding its squares costs more, */
     MANY_ROWS = 49,  /* from here on decoding first is faster (H100: 75 ms a step). */
     /* With cooperative matrices: */
     FEW_MATRIX_ROWS = 9, /* from here on packed_matrix, */
@@ -78,7 +77,7 @@ static const struct gpu_command *find_source(const struct upg_gpu *gpu, struct g
 
     if (!last)
         return NULL;
-    if (last->program == GPU_PROGRAM_norm && n_rows < NORM_ROWS && last->groups[0] == n_rows &&
+    if (last->program == GPU_PROGRAM_norm && last->groups[0] == n_rows &&
         is_same_place(&last->ranges[1], last->constants[1], x))
         return last;
     if (last->program == GPU_PROGRAM_gate && last->groups[1] == n_rows &&
@@ -101,6 +100,8 @@ static void take_over(struct gpu_command *command, const struct gpu_command *sou
         command->ranges[0] = source->ranges[0];
         command->ranges[4] = source->ranges[2];
         command->ranges[5] = source->ranges[3];
+        command->ranges[6] = source->ranges[4];
+        command->n_ranges = 7;
         memcpy(&command->constants[2], (uint32_t[]){c[3], c[4], c[5], c[6]}, 4 * sizeof *c);
     } else if (source->program == GPU_PROGRAM_gate) {
         command->program = GPU_PROGRAM_quantize_gate;
@@ -182,20 +183,27 @@ static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part, struct 
     gpu_step_add(&gpu->step, &command);
 }
 
+/* What a product leaves of a part: the range, rows of all parts that it is of, and those in front. */
+struct gpu_product {
+    struct gpu_range range;
+    uint32_t n_rows, first_row;
+};
+
 /* Outputs from float32 totals or, with_sums, from those of multiply(). */
-static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part, struct gpu_range from,
-                        bool with_sums, uint32_t bias, struct gpu_place y, uint32_t y_stride,
-                        uint32_t n_rows, uint32_t joined)
+static void finish_part(struct upg_gpu *gpu, const struct gpu_matrix *part,
+                        const struct gpu_product *from, bool with_sums, uint32_t bias,
+                        struct gpu_place y, uint32_t y_stride, uint32_t n_rows, uint32_t joined)
 {
     const struct gpu_command command = {
         .program = with_sums ? GPU_PROGRAM_finish_sums : GPU_PROGRAM_finish,
         .joined = joined,
         .groups = {(part->padded_rows + 255) / 256, n_rows, 1},
-        .n_ranges = with_sums ? 6 : 4,
-        .ranges = {from, part->row_scale, part->signs_out, y.range, gpu_whole(&gpu->scratch.scales),
-                   part->gain},
+        .n_ranges = 7,
+        .ranges = {from->range, part->row_scale, part->signs_out, y.range,
+                   gpu_whole(&gpu->scratch.scales), part->gain, gpu_whole(&gpu->scratch.squares)},
         .constants = {part->n_rows, part->padded_rows, y.begin, y_stride,
-                      part->has_output_transform, 0, part->n_blocks, bias}};
+                      part->has_output_transform, 0, part->n_blocks, bias, from->n_rows,
+                      from->first_row}};
 
     gpu_step_add(&gpu->step, &command);
 }
@@ -235,6 +243,26 @@ static void plain_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, st
     }
 }
 
+/* The *n parts from the i-th on that can be multiplied as one matrix: of as many bits, and one behind
+ * the other in memory. */
+static struct gpu_matrix parts_together(const struct upg_gpu *gpu, const struct gpu_linear *linear,
+                                        size_t i, size_t *n)
+{
+    struct gpu_matrix all = linear->part[i];
+
+    for (*n = 1; i + *n < linear->n_parts && all.type == UPG_TYPE_PACKED; ++*n) {
+        const struct gpu_matrix *next = &linear->part[i + *n];
+
+        if (next->type != UPG_TYPE_PACKED || next->k != all.k ||
+            next->codes.offset != all.codes.offset + all.codes.n_bytes ||
+            all.codes.n_bytes + next->codes.n_bytes > gpu->device.limits.max_range)
+            break;
+        all.codes.n_bytes += next->codes.n_bytes;
+        all.padded_rows += next->padded_rows;
+    }
+    return all;
+}
+
 /* One pass over all packed parts. */
 static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, struct gpu_place x,
                          uint32_t x_stride, struct gpu_place y, uint32_t y_stride, uint32_t n_rows,
@@ -242,20 +270,26 @@ static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, s
 {
     const bool with_matrix = has_matrix_pass(gpu, n_rows) && pass % GPU_PACKED_TOKENS == 0;
     const uint32_t n_sums = with_matrix ? (n_rows + 15) / 16 * 16 : n_rows;
-    struct gpu_range sums[UPG_MAX_PARTS];
+    struct gpu_product products[UPG_MAX_PARTS];
     uint64_t end = 0;
     uint32_t joined = 0;
 
-    for (size_t i = 0; i < linear->n_parts; i++) {
-        const struct gpu_matrix *part = &linear->part[i];
+    for (size_t i = 0, n; i < linear->n_parts; i += n) {
+        const struct gpu_matrix together = parts_together(gpu, linear, i, &n);
+        struct gpu_product product = {
+            .range = {gpu->scratch.sums.buffer, end, n_sums * sums_bytes_of(&together)},
+            .n_rows = together.padded_rows};
 
-        if (part->type != UPG_TYPE_PACKED)
+        if (together.type != UPG_TYPE_PACKED)
             continue;
         if (!joined)
-            quantize(gpu, part, x, x_stride, n_rows, source);
-        sums[i] = (struct gpu_range){gpu->scratch.sums.buffer, end, n_sums * sums_bytes_of(part)};
-        multiply(gpu, part, sums[i], n_rows, with_matrix, joined);
-        end += align(sums[i].n_bytes);
+            quantize(gpu, &together, x, x_stride, n_rows, source);
+        multiply(gpu, &together, product.range, n_rows, with_matrix, joined);
+        for (size_t j = i; j < i + n; j++) {
+            products[j] = product;
+            product.first_row += linear->part[j].padded_rows;
+        }
+        end += align(product.range.n_bytes);
         joined = 1;
     }
     joined = 0;
@@ -263,7 +297,7 @@ static void packed_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, s
         const struct gpu_matrix *part = &linear->part[i];
 
         if (part->type == UPG_TYPE_PACKED) {
-            finish_part(gpu, part, sums[i], true, with_matrix ? 0 : 128, y, y_stride, n_rows,
+            finish_part(gpu, part, &products[i], true, with_matrix ? 0 : 128, y, y_stride, n_rows,
                         joined);
             joined = 1;
         }
@@ -370,7 +404,9 @@ static void decoded_parts(struct upg_gpu *gpu, const struct gpu_linear *linear, 
     for (size_t i = 0; i < linear->n_parts; i++)
         multiply_decoded(gpu, &linear->part[i], decoded[i], sums[i], n_rows, i > 0);
     for (size_t i = 0; i < linear->n_parts; i++) {
-        finish_part(gpu, &linear->part[i], sums[i], false, 0, y, y_stride, n_rows, i > 0);
+        finish_part(gpu, &linear->part[i],
+                    &(struct gpu_product){sums[i], linear->part[i].padded_rows, 0}, false, 0, y,
+                    y_stride, n_rows, i > 0);
         y.begin += linear->part[i].n_rows;
     }
 }

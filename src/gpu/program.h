@@ -14,7 +14,7 @@
     X(gemm_matrix) X(keep) X(norm) X(packed_matrix_k2) X(packed_matrix_k3) X(packed_matrix_k4)             \
     X(plain_bf16) X(plain_f16) X(plain_f32) X(plain_i8)                                            \
     X(quantize) X(quantize_combine) X(quantize_gate) X(quantize_norm)                           \
-    X(rope_f16) X(rope_q8) X(rope_q4) X(rope_f32)
+    X(rope_f16) X(rope_q8) X(rope_q4) X(rope_f32) X(squares)
 #define GPU_DECODE_PROGRAMS(X) X(decode_k2) X(decode_k3) X(decode_k4)
 #define GPU_PACKED_PROGRAMS(X)                                                                     \
     X(packed_k2_t1) X(packed_k2_t2) X(packed_k2_t4) X(packed_k2_t8)                                \

@@ -35,8 +35,14 @@ struct gpu_tile {
 
 /* Buffers of linear maps: quantized rows, decoded parts, and sums of rows. */
 struct gpu_scratch {
-    struct gpu_buffer codes, scales, sums, decoded, partial;
+    struct gpu_buffer codes, scales, sums, decoded, partial, squares;
     uint32_t partial_rows, n_spans; /* rows of an attention dispatch, room for each head */
+};
+
+/* A place in a buffer: the range, and floats in front of the first. */
+struct gpu_place {
+    struct gpu_range range;
+    uint32_t begin;
 };
 
 struct upg_gpu {
@@ -53,23 +59,32 @@ struct upg_gpu {
     uint64_t cache_block_bytes; /* of a layer */
     struct gpu_buffer upload;
     struct gpu_step_layout layout;
-    uint32_t n_tiles;      /* of this step */
+    uint32_t n_rows;       /* of this step, */
+    uint32_t n_tiles;      /* and tiles */
     bool keeps_late;       /* this step's attention reads exact tokens that others replace */
     float *decode_scratch; /* for rows of a packed embedding */
     struct gpu_scratch scratch;
+    bool has_squares; /* scratch.squares are those of `squared` */
+    struct gpu_place squared;
     struct gpu_buffer logits, readback;
     float *logits_to; /* where the host wants them; NULL: not in this step */
     uint64_t logits_bytes;
 };
 
-/* A place in a buffer: the range, and floats in front of the first. */
-struct gpu_place {
-    struct gpu_range range;
-    uint32_t begin;
-};
-
 /* Where an activation is. */
 struct gpu_place gpu_place_of(struct upg_gpu *gpu, const float *rows);
+
+static inline bool gpu_is_same_place(struct gpu_place a, struct gpu_place b)
+{
+    return a.range.buffer == b.range.buffer && a.range.offset == b.range.offset &&
+           a.begin == b.begin;
+}
+
+/* Blocks of columns whose squares are summed apart (squares.glsl). */
+static inline uint32_t gpu_n_squares(uint64_t n_cols)
+{
+    return (uint32_t)((n_cols + 255) / 256);
+}
 
 /* The operation of the backend that is not a dispatch or two (linear.c). */
 void gpu_linear_op(void *state, struct upg_activation out, const struct upg_linear *linear,

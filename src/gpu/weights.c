@@ -48,6 +48,7 @@ static struct gpu_range load_codes(struct gpu_upload *upload, const struct upg_p
     return gpu_upload_range(upload);
 }
 
+/* All but the codes. */
 static void load_packed(struct gpu_upload *upload, struct gpu_matrix *to,
                         const struct upg_packed *from)
 {
@@ -56,7 +57,6 @@ static void load_packed(struct gpu_upload *upload, struct gpu_matrix *to,
     to->padded_cols = (uint32_t)from->padded_cols;
     to->n_blocks = (to->padded_cols + UPG_SCALE_BLOCK - 1) / UPG_SCALE_BLOCK;
     to->has_output_transform = from->has_output_transform;
-    to->codes = load_codes(upload, from);
     to->row_scale = gpu_upload_copy(upload, from->row_scale, from->padded_rows * sizeof(uint16_t));
     to->gain = gpu_upload_copy(upload, from->gain, to->n_blocks * sizeof(float));
     to->signs_in = load_signs(upload, from->seed_in, to->padded_cols);
@@ -113,11 +113,17 @@ static void load_linear(struct gpu_upload *upload, struct gpu_linear *to,
                         const struct upg_linear *from)
 {
     to->n_parts = from->n_parts;
-    for (size_t i = 0; i < from->n_parts; i++) {
+    for (size_t i = 0; i < from->n_parts; i++) { /* codes of parts one behind the other: linear.c */
         const struct upg_matrix *part = &from->part[i];
 
         to->part[i] = (struct gpu_matrix){
             .type = part->type, .n_rows = (uint32_t)part->n_rows, .n_cols = (uint32_t)part->n_cols};
+        if (part->type == UPG_TYPE_PACKED)
+            to->part[i].codes = load_codes(upload, &part->packed);
+    }
+    for (size_t i = 0; i < from->n_parts; i++) {
+        const struct upg_matrix *part = &from->part[i];
+
         if (part->type == UPG_TYPE_PACKED)
             load_packed(upload, &to->part[i], &part->packed);
         else

@@ -202,6 +202,24 @@ static void maps_in_parts(void **state)
     upg_arena_clear(&arena);
 }
 
+/* Neighbours of equal k are multiplied as one matrix, padded rows and all. */
+static void parts_of_equal_k(void **state)
+{
+    const size_t n_rows[UPG_MAX_PARTS] = {130, 37, 256};
+    struct upg_arena arena = {0};
+    struct upg_linear linear = {.n_parts = 3, .n_rows = 130 + 37 + 256, .n_cols = 700};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        linear.part[i] = (struct upg_matrix){
+            .name = "test", .type = UPG_TYPE_PACKED, .n_rows = n_rows[i], .n_cols = 700};
+        linear.part[i].packed = random_matrix(&arena, 3, n_rows[i], 700, i == 2, i);
+        linear.part[i].packed.seed_in = linear.part[0].packed.seed_in;
+    }
+    check("three times k=3", &linear, 1e-3);
+    upg_arena_clear(&arena);
+}
+
 static void plain_maps(void **state)
 {
     const enum upg_type types[] = {UPG_TYPE_F32, UPG_TYPE_F16, UPG_TYPE_BF16, UPG_TYPE_I8_ROWS,
@@ -250,6 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_maps),
         cmocka_unit_test(maps_in_parts),
+        cmocka_unit_test(parts_of_equal_k),
         cmocka_unit_test(plain_maps),
     };
 

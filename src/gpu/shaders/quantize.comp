@@ -6,7 +6,7 @@
  * Where x comes from is chosen when the program is made, so that what was computed just before need
  * not go through memory first:
  *   (nothing)  rows of X
- *   NORM       as norm.comp      each workgroup adds the squares of the whole row again
+ *   NORM       as norm.comp
  *   GATE       as gate.comp
  *   COMBINE    as combine.comp
  *
@@ -42,6 +42,7 @@ layout(binding = 3) buffer Scales { float scales[]; };       /* [token][n_blocks
 #if defined(NORM)
 layout(binding = 4) readonly buffer Weight { float weight[]; };
 layout(binding = 5) readonly buffer Pick { uint pick[]; };
+layout(binding = 6) readonly buffer Squares { float squares[]; };
 #elif defined(COMBINE)
 layout(binding = 4) readonly buffer Rows { Row rows[]; };
 #endif
@@ -56,58 +57,61 @@ const float LEAST = 7.888609052210118e-31; /* 2^-100: smaller blocks count as 0 
 const uint THREADS = 64;
 
 #if defined(NORM)
-const uint AHEAD = 10;
-
-/* In the order of norm.comp: 256 sums, added in a tree. */
-float factor_of(uint from)
-{
-    const uint i = gl_LocalInvocationIndex;
-    vec4 sum = vec4(0);
-
-    for (uint first = i; first < n_cols; first += 256 * AHEAD) {
-        vec4 ahead[AHEAD]; /* loads side by side */
-
-        [[unroll]] for (uint j = 0; j < AHEAD; j++)
-            [[unroll]] for (uint e = 0; e < 4; e++) {
-                const uint at = first + 256 * j + THREADS * e;
-
-                ahead[j][e] = at < n_cols ? x[from + at] : 0;
-            }
-        [[unroll]] for (uint j = 0; j < AHEAD; j++)
-            sum = fma(ahead[j], ahead[j], sum);
-    }
-    values[i] = (sum.x + sum.z) + (sum.y + sum.w);
-    barrier();
-    for (uint d = 32; d > 0; d /= 2) {
-        if (i < d)
-            values[i] += values[i + d];
-        barrier();
-    }
-    const float factor = 1 / sqrt(values[0] / float(n_cols) + eps);
-    barrier();
-    return factor;
-}
+#include "norm.glsl"
 #elif defined(COMBINE)
 const uint SPAN = 256; /* positions; as in attention.comp */
+const uint AHEAD = 8;  /* spans that are loaded side by side */
+
+/* Parts of softmaxes (spans.glsl), of four columns. */
+struct Span {
+    vec4 greatest, sum, value;
+};
+
+/* Span s of the heads of columns that begin at heads[]. */
+Span load_span(uvec4 heads, uvec4 cols, uint s)
+{
+    const uvec4 at = heads + s * (head_dim + 2);
+    Span span;
+
+    [[unroll]] for (uint e = 0; e < 4; e++) {
+        span.greatest[e] = x[at[e]];
+        span.sum[e] = x[at[e] + 1];
+        span.value[e] = x[at[e] + 2 + cols[e] % head_dim];
+    }
+    return span;
+}
+
+void merge_span(inout Span all, Span span)
+{
+    [[unroll]] for (uint e = 0; e < 4; e++) {
+        float most = all.greatest[e], old, new;
+
+        merge(most, span.greatest[e], old, new);
+        all.greatest[e] = most;
+        all.sum[e] = fma(span.sum[e], new, all.sum[e] * old);
+        all.value[e] = fma(span.value[e], new, all.value[e] * old);
+    }
+}
 
 /* Attended columns first_col .. first_col + 3. */
 vec4 combined(uint token, uint first_col)
 {
-    const uint n = rows[token].pos / SPAN + 1, each = head_dim + 2;
-    vec4 greatest = vec4(MINUS_INFINITY), sum = vec4(0), value = vec4(0);
+    const uint n = rows[token].pos / SPAN + 1;
+    const uvec4 cols = min(first_col + uvec4(0, 1, 2, 3), n_cols - 1);
+    const uvec4 heads = (token * option + cols / head_dim) * n_spans * (head_dim + 2);
+    Span all = Span(vec4(MINUS_INFINITY), vec4(0), vec4(0));
 
-    for (uint s = 0; s < n; s++)
-        [[unroll]] for (uint e = 0; e < 4; e++) {
-            const uint col = min(first_col + e, n_cols - 1);
-            const uint at = ((token * option + col / head_dim) * n_spans + s) * each;
-            float most = greatest[e], old, new;
+    merge_span(all, load_span(heads, cols, 0)); /* often there is no other */
+    for (uint first = 1; first < n; first += AHEAD) {
+        Span spans[AHEAD];
 
-            merge(most, x[at], old, new);
-            greatest[e] = most;
-            sum[e] = fma(x[at + 1], new, sum[e] * old);
-            value[e] = fma(x[at + 2 + col % head_dim], new, value[e] * old);
-        }
-    return value / sum;
+        [[unroll]] for (uint j = 0; j < AHEAD; j++)
+            spans[j] = load_span(heads, cols, min(first + j, n - 1));
+        [[unroll]] for (uint j = 0; j < AHEAD; j++)
+            if (first + j < n)
+                merge_span(all, spans[j]);
+    }
+    return all.value / all.sum;
 }
 
 /* As rotate_head(): blocks of head_dim, 64, 128 or 256, among 256 columns. */
@@ -142,8 +146,8 @@ vec4 columns(uint token, uint first_col)
     vec4 value = vec4(0);
 
 #if defined(NORM)
-    const uint from = x_begin + (option != 0 ? pick[token] : token) * x_stride;
-    const float factor = factor_of(from);
+    const uint row = option != 0 ? pick[token] : token, from = x_begin + row * x_stride;
+    const float factor = norm_factor(row, n_cols, eps);
 #elif defined(COMBINE)
     vec4 heads = combined(token, first_col);
     if (is_coded != 0)
