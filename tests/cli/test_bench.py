@@ -2,6 +2,7 @@
 import csv
 import io
 
+import checkpoint
 import pytest
 from setting import MODEL
 
@@ -32,8 +33,16 @@ def test_table_and_csv_have_the_same_rows(upg):
     assert [line.split()[0] for line in table[1:]] == [row["test"] for row in rows] == [
         "pp16", "tg4@d0", "pp16@d64", "tg4@d64"]
     assert {row["model"] for row in rows} == {str(MODEL)}
-    assert rows[0]["limit"] == "none" and rows[0]["fraction_of_limit"] == ""  # plain weights, computed in float32
-    assert float(rows[1]["fraction_of_limit"]) > 0
+    assert [row["limit"] for row in rows[:2]] == ["int8", "bandwidth"]
+    assert all(float(row["fraction_of_limit"]) > 0 for row in rows)
+
+
+def test_plain_weights_have_no_limit_for_prompts(upg, tmp_path):
+    checkpoint.write(tmp_path / "model", num_hidden_layers=1, hidden_size=64, intermediate_size=64, vocab_size=264,
+                     num_attention_heads=2, num_key_value_heads=1)
+    done = upg("bench", tmp_path / "model", "--pp", "16", "--tg", "0", "--reps", "1", "--csv")
+    row, = csv.DictReader(io.StringIO(done.out))
+    assert row["limit"] == "none" and row["fraction_of_limit"] == ""  # computed in float32
 
 
 def test_tests_that_do_not_fit_are_left_out(upg):

@@ -4,7 +4,7 @@
 usage: make_bad_files.py     (from anywhere; needs numpy)
 
 The good file is a model of one layer and width 8 with a matrix of every type; each bad one differs from it in what its
-line of the table below says. Everything comes from docs/format.md by way of scripts/make_default_model.py.
+line of the table below says. Everything comes from docs/format.md by way of scripts/write_upg.py.
 """
 import json
 import os
@@ -15,7 +15,7 @@ import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
-from make_default_model import ALIGN, bf16, compose, xxh3  # noqa: E402
+from write_upg import ALIGN, bf16, compose, xxh3  # noqa: E402
 
 CONFIG = {"architectures": ["Phi3ForCausalLM"], "vocab_size": 16, "hidden_size": 8, "intermediate_size": 8,
           "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4,

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from setting import BUILD, MODEL, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from make_default_model import xxh3  # noqa: E402
+from write_upg import xxh3  # noqa: E402
 
 PACK = BUILD / "tests" / "model" / "pack_model"
 BAD = ROOT / "tests" / "data" / "bad" / "upg"
@@ -121,11 +121,16 @@ def test_default_model_is_what_its_card_says():
     with safe_open(MODEL, "np") as file:
         metadata = json.loads(file.metadata()["config"])
         assert metadata["hidden_size"] == 512 and metadata["tie_word_embeddings"]
-        weight = file.get_slice("model.layers.0.mlp.down_proj.weight")
-        assert weight.get_dtype() == "I8" and weight.get_shape() == [512, 1792]
-        assert file.get_tensor("model.layers.0.mlp.down_proj.row_scale").shape == (512,)
-        n = sum(int(np.prod(file.get_slice(k).get_shape())) for k in file.keys() if k.endswith("weight"))
-        assert n == 24648192
+        plain = file.get_slice("model.layers.0.self_attn.o_proj.weight")  # the plan gave it 8 bits
+        assert plain.get_dtype() == "I8" and plain.get_shape() == [512, 512]
+        codes = file.get_slice("model.layers.0.mlp.down_proj.codes")
+        assert codes.get_dtype() == "U8" and file.get_tensor("model.layers.0.mlp.down_proj.row_scale").shape == (512,)
+        matrices = json.loads(file.metadata()["matrices"])
+        bits, = {part["type"] for part in matrices["model.layers.0.mlp.down_proj"]}
+        assert int(np.prod(codes.get_shape())) == 512 * 1792 * int(bits.removeprefix("upg")) // 8
+        quality = json.loads(file.metadata()["quality"])
+        assert round(quality["kld_mean"], 3) == 0.045 and round(quality["top1_agreement"], 3) == 0.888
+    assert os.path.getsize(MODEL) == 12385252
 
 
 @pytest.mark.parametrize("name", sorted(os.listdir(BAD)))

@@ -114,9 +114,9 @@ def test_closed_objects():
 
 
 def test_native_objects_cannot_be_made_wrongly():
-    scheduler = _native.Scheduler(_native.Model(), 1, 0, 0, 0, 0, None, None)
+    scheduler = _native.Scheduler(_native.Model(), 1, 0, 0, 0, 0, None, None, -1)
     for make in (_native.Rows, _native.Sequence, _native.Engine, lambda: _native.Sequence(5),
-                 lambda: _native.Engine(_native.Model(), -1, -1, -1, 77, 77, "no", None), lambda: _native.Model(5),
+                 lambda: _native.Engine(_native.Model(), -1, -1, -1, 77, 77, "no", None, -1), lambda: _native.Model(5),
                  lambda: _native.Tokenizer(5), _native.Request, lambda: _native.Scheduler(5),
                  lambda: scheduler.submit(0, b"abcd", (), 0, -1, None),
                  lambda: scheduler.submit(0, b"a", CHOICES, 0, -1, None),

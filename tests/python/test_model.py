@@ -114,7 +114,7 @@ def test_a_reference_model_computes_the_same(model):
     with upg.Model.open(compute="reference") as reference:
         assert reference.tier.startswith("reference")
         difference = np.abs(reference.logits("Once upon") - model.logits("Once upon")).max()
-    assert 0 < difference < 0.2
+    assert 0 < difference < 0.5  # activations are rounded to 8 bits
 
 
 def test_logprobs_are_those_of_the_logits(model):

@@ -2,7 +2,7 @@
 """Step 5: make an ordinary Hugging Face directory (bf16 safetensors) of what train.py saved.
 
 A stored matrix is int8 rows with one float scale a row; the model is bf16(int8 * scale), rounded to nearest even.  Needs
-numpy alone.  With --stored it also writes the small form that scripts/make_default_model.py reads: model.json, and the
+numpy alone.  With --stored it also writes the small form that scripts/write_upg.py reads: model.json, and the
 trained bytes in xz parts.
 """
 

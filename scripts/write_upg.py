@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write a reference model as a .upg file that keeps its 8-bit rows.
 
-usage: make_default_model.py MODEL_DIR TOKENIZER_DIR TOKENIZER_PACK OUT.upg
+usage: write_upg.py MODEL_DIR TOKENIZER_DIR TOKENIZER_PACK OUT.upg
 
 MODEL_DIR       the stored form of the training recipe: model.json (config, generation_config, table, parts, bytes,
                 sha256) and the xz parts it names. A matrix is int8 rows (NAME:int8) with a float32 scale a row
@@ -126,7 +126,7 @@ def main():
         "config": compact(config),
         "matrices": compact(parts),
         "checksums": " ".join(xxh3(data) for _, _, _, data in tensors),
-        "provenance": compact({"command": "scripts/make_default_model.py", "sources": sources,
+        "provenance": compact({"command": "scripts/write_upg.py", "sources": sources,
                                "license": "CC BY-SA 4.0", "card": "models/README.md"}),
     }
     with open(out + ".part", "wb") as file:
