@@ -43,7 +43,7 @@ static json_t *schema_json(const struct request *request)
         return calls_schema(request);
     if (request->format == FORMAT_JSON_OBJECT)
         return json_pack("{s:s}", "type", "object");
-    return json_deep_copy(request->schema);
+    return json_pack("O", request->schema);
 }
 
 bool form_schema(const struct request *request, char **schema, struct api_error *error)

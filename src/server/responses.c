@@ -224,7 +224,7 @@ static json_t *response_json(struct response *response, const char *status)
         "text", "format", format_json(request), "previous_response_id", "store", 0);
 
     json_object_set_new(document, "tools",
-                        request->tools ? json_deep_copy(request->tools) : json_array());
+                        request->tools ? json_pack("O", request->tools) : json_array());
     json_object_set_new(document, "metadata", json_object());
     json_object_set_new(document, "max_output_tokens",
                         request->max_completion_tokens

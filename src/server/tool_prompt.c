@@ -122,12 +122,23 @@ static void move_references(json_t *schema, const char *root)
     }
 }
 
+/* NULL if there is no memory: json_deep_copy() leaves out what it has none for. */
+static json_t *complete_copy(const json_t *value)
+{
+    json_t *copy = json_deep_copy(value);
+
+    if (json_equal(copy, value))
+        return copy;
+    json_decref(copy);
+    return NULL;
+}
+
 static json_t *call_schema(const json_t *function, json_t *definitions)
 {
     const char *name = json_string_value(json_object_get(function, "name"));
     const json_t *given = json_object_get(function, "parameters");
     json_t *parameters =
-        json_object_size(given) > 0 ? json_deep_copy(given) : json_pack("{s:s}", "type", "object");
+        json_object_size(given) > 0 ? complete_copy(given) : json_pack("{s:s}", "type", "object");
     char root[96];
 
     snprintf(root, sizeof root, "#/$defs/%s", name);
