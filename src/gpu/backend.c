@@ -384,6 +384,16 @@ static void combine(struct upg_gpu *gpu, struct gpu_place to, uint32_t stride, u
     gpu_step_add(&gpu->step, &command);
 }
 
+/* Spans that a workgroup goes through, so that it is worth its start, and no more than needed to keep
+ * the device busy. */
+static uint32_t spans_of_a_group(const struct upg_gpu *gpu, uint32_t n)
+{
+    const uint32_t most = 4,
+                   each = (n + gpu->device.limits.n_cores - 1) / gpu->device.limits.n_cores;
+
+    return each < most ? each : most;
+}
+
 /* A workgroup goes through all spans of a tile where tiles keep the device busy. */
 static void attend_with_matrices(struct upg_gpu *gpu, struct gpu_place to, uint32_t to_stride,
                                  struct gpu_place at, uint32_t stride, size_t layer,
@@ -394,9 +404,10 @@ static void attend_with_matrices(struct upg_gpu *gpu, struct gpu_place to, uint3
     const uint32_t n_kv_heads = (uint32_t)c->n_kv_heads;
     const uint32_t is_whole = n_rows > gpu->scratch.partial_rows ||
                               gpu->n_tiles * n_kv_heads >= 2 * gpu->device.limits.n_cores;
+    const uint32_t each = spans_of_a_group(gpu, n_spans * n_kv_heads * gpu->n_tiles);
     const struct gpu_command command = {
         .program = for_cache(gpu, GPU_PROGRAM_attention_matrix),
-        .groups = {is_whole ? 1 : n_spans, n_kv_heads, gpu->n_tiles},
+        .groups = {is_whole ? 1 : (n_spans + each - 1) / each, n_kv_heads, gpu->n_tiles},
         .n_ranges = 7,
         .ranges = {at.range, rows_range(gpu), lists_range(gpu), gpu_whole(&gpu->cache[layer]),
                    gpu_whole(&gpu->scratch.partial),
@@ -405,7 +416,7 @@ static void attend_with_matrices(struct upg_gpu *gpu, struct gpu_place to, uint3
                    to.range},
         .constants = {at.begin, stride, (uint32_t)c->n_heads, n_kv_heads, (uint32_t)c->head_dim,
                       is_whole, gpu->scratch.n_spans, bits_of(1 / sqrtf((float)c->head_dim)),
-                      to.begin, to_stride, block_words(gpu), n_open(gpu)}};
+                      to.begin, to_stride, block_words(gpu), n_open(gpu), each}};
 
     gpu_step_add(&gpu->step, &command);
     keep(gpu, at, stride, layer, n_rows);

@@ -168,7 +168,7 @@ static void multiply(struct upg_gpu *gpu, const struct gpu_matrix *part, struct 
     const uint32_t tile = with_matrix ? GPU_PACKED_TOKENS : 1U << log2_tile;
     const uint32_t n_units = part->padded_rows / UPG_ROW_BLOCK * part->n_blocks;
     const uint32_t most = (n_units + LEAST_UNITS - 1) / LEAST_UNITS;
-    const uint32_t n_groups = gpu->programs.tuning.n_groups * (with_matrix ? 2 : 1);
+    const uint32_t n_groups = gpu->programs.tuning.n_groups;
     const struct gpu_command command = {
         .program = with_matrix ? gpu_packed_matrix_program(part->k)
                                : gpu_packed_program(part->k, log2_tile),

@@ -35,7 +35,7 @@ static void pack_linear(struct upg_arena *arena, struct upg_linear *linear, size
     linear->n_parts = first ? 2 : 1;
     linear->part[0] = pack(arena, first ? first : n, n_cols, k, (first ? first : n) % 128 == 0);
     if (first)
-        linear->part[1] = pack(arena, n - first, n_cols, 4, false);
+        linear->part[1] = pack(arena, n - first, n_cols, 4, n == 2 * first && first % 128 == 0);
 }
 
 static void open_packed(struct golden *golden, size_t n_layers, int embedding_k)
@@ -45,7 +45,10 @@ static void open_packed(struct golden *golden, size_t n_layers, int embedding_k)
     golden_open(golden, "gqa4");
     model = &golden->model;
     model->config.n_layers = n_layers;
+    model->config.d_ff = n_layers == 1 ? 384 : 224; /* with an output side, and without */
     for (size_t i = 0; i < model->config.n_layers; i++) {
+        model->layers[i].gate_up.n_rows = 2 * model->config.d_ff;
+        model->layers[i].down.n_cols = model->config.d_ff;
         pack_linear(&model->arena, &model->layers[i].qkv, model->layers[i].o.n_cols, 3);
         pack_linear(&model->arena, &model->layers[i].o, 0, 2);
         pack_linear(&model->arena, &model->layers[i].gate_up, model->config.d_ff, 3);

@@ -13,7 +13,7 @@
  * `is_whole`.  Later tiles see more positions, so the last begins first.
  *
  *   is_whole  workgroups (1, key/value head, tile): attended heads to Out
- *   else      workgroups (span, key/value head, tile): as attention.comp, to Partial
+ *   else      workgroups (spans_each spans, key/value head, tile): as attention.comp, to Partial
  *
  * Coded caches: codes become binary16 on their way to shared memory, what lies in the tile's own block
  * is exact (tiles end with blocks), and heads are rotated back.
@@ -43,6 +43,7 @@ layout(push_constant) uniform Constants
     uint out_begin, out_stride; /* floats */
     uint block_words; /* of a block */
     uint n_open;      /* coded: open blocks of a sequence */
+    uint spans_each;  /* of a workgroup, unless is_whole */
 };
 
 layout(binding = 0) readonly buffer Qkv { vec4 qkv[]; };
@@ -320,7 +321,7 @@ void rotate_back(uint first_query, uint n)
 #endif
 
 /* Results of n queries from the first on, which are in stage[]. */
-void write_results(uint first_row, uint first_query, uint n, uint span)
+void write_staged(uint first_row, uint first_query, uint n, uint span)
 {
     const uint group = n_heads / n_kv_heads;
 
@@ -347,6 +348,33 @@ void write_results(uint first_row, uint first_query, uint n, uint span)
     }
 }
 
+/* What n queries have seen of a span, or of all; each thread and subgroup has its share. */
+void write_results(uint first_row, uint n, uint span, float greatest, float sum, Sums low, Sums high)
+{
+    const uint query = gl_LocalInvocationIndex / 8, column = 4 * (gl_SubgroupID % 8); /* fours */
+
+    if (gl_LocalInvocationIndex % 8 == 0) {
+        greatest_of[query] = greatest;
+        sum_of[query] = sum;
+    }
+    for (uint begin = 0; begin < n; begin += 32) {
+        const uint n_here = min(n - begin, 32);
+
+        barrier();
+        if (begin == gl_SubgroupID / 8 * 32 && 4 * column < head_dim) {
+            coopMatStore(low, stage, column, OUT_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+            coopMatStore(high, stage, 16 * OUT_PITCH + column, OUT_PITCH,
+                         gl_CooperativeMatrixLayoutRowMajor);
+        }
+        barrier();
+#ifdef CODED
+        if (is_whole != 0)
+            rotate_back(begin, n_here);
+#endif
+        write_staged(first_row, begin, n_here, span);
+    }
+}
+
 void main()
 {
     const uvec2 tile = tiles[gl_NumWorkGroups.z - 1 - gl_WorkGroupID.z];
@@ -355,8 +383,8 @@ void main()
     const uint query = gl_LocalInvocationIndex / 8, half_query = gl_SubgroupID / 8 * 32;
     const uint first_pos = rows[first_row].pos, pos = first_pos + min(query, n - 1) / group;
     const uint list = rows[first_row].list, last = first_pos + n_rows - 1;
-    const uint first = is_whole != 0 ? 0 : gl_WorkGroupID.x * SPAN;
-    const uint end = is_whole != 0 ? last + 1 : min(first + SPAN, last + 1);
+    const uint first = is_whole != 0 ? 0 : gl_WorkGroupID.x * spans_each * SPAN;
+    const uint end = is_whole != 0 ? last + 1 : min(first + spans_each * SPAN, last + 1);
     const bool has_scores = n > gl_SubgroupID / 4 * 16;
     const bool has_columns = n > half_query && 16 * (gl_SubgroupID % 8) < head_dim;
     const bool has_second = n > half_query + 16;
@@ -405,7 +433,9 @@ void main()
             merge_values(span_low, low, half_query);
             merge_values(span_high, high, half_query + 16);
         }
-        if ((begin + CHUNK) % SPAN == 0 || begin + CHUNK >= end) {
+        if ((begin + CHUNK) % SPAN != 0 && begin + CHUNK < end)
+            continue;
+        if (is_whole != 0) {
             barrier();
             merge_part(greatest, sum, span_greatest, span_sum);
             barrier();
@@ -413,31 +443,14 @@ void main()
                 merge_values(total_low, span_low, half_query);
                 merge_values(total_high, span_high, half_query + 16);
             }
-            span_greatest = MINUS_INFINITY;
-            span_sum = 0;
-            span_low = Sums(0.0);
-            span_high = Sums(0.0);
+        } else {
+            write_results(first_row, n, begin / SPAN, span_greatest, span_sum, span_low, span_high);
         }
+        span_greatest = MINUS_INFINITY;
+        span_sum = 0;
+        span_low = Sums(0.0);
+        span_high = Sums(0.0);
     }
-    if (gl_LocalInvocationIndex % 8 == 0) {
-        greatest_of[query] = greatest;
-        sum_of[query] = sum;
-    }
-    for (uint begin = 0; begin < n; begin += 32) {
-        const uint n_here = min(n - begin, 32);
-
-        barrier();
-        if (has_columns && begin == half_query) {
-            coopMatStore(total_low, stage, 4 * (gl_SubgroupID % 8), OUT_PITCH,
-                         gl_CooperativeMatrixLayoutRowMajor);
-            coopMatStore(total_high, stage, 16 * OUT_PITCH + 4 * (gl_SubgroupID % 8), OUT_PITCH,
-                         gl_CooperativeMatrixLayoutRowMajor);
-        }
-        barrier();
-#ifdef CODED
-        if (is_whole != 0)
-            rotate_back(begin, n_here);
-#endif
-        write_results(first_row, begin, n_here, gl_WorkGroupID.x);
-    }
+    if (is_whole != 0)
+        write_results(first_row, n, 0, greatest, sum, total_low, total_high);
 }
