@@ -324,8 +324,8 @@ def test_full_server_says_when_to_come_again(start_server):
         sockets = [server.socket() for _ in range(8)]
         for s in sockets:
             s.sendall(request_bytes(dict(LONG, n=1)))
-        metrics = server.wait_for(lambda m: m["upg_requests_refused_total"] > 0)
-        assert metrics["upg_requests_running"] + metrics["upg_requests_waiting"] > 0
+        server.wait_for(lambda m: m["upg_requests_refused_total"] > 0 and
+                        m["upg_requests_running"] + m["upg_requests_waiting"] > 0)
         assert server.get("/health")[0] == 200
         replies = {}
         while 503 not in replies:
