@@ -252,6 +252,18 @@ static upg_status set_provenance(json_t *metadata, const json_t *provenance, upg
     return status;
 }
 
+/* Nine digits: nobody measures more, and jansson ends the process where it has no memory left to
+ * read a number of more than 15 characters. */
+static upg_status set_quality(json_t *metadata, const json_t *quality, upg_error *err)
+{
+    char *text = json_dumps(quality, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    const upg_status status =
+        text ? set_text(metadata, UPG_KEY_QUALITY, text, err) : upg_fail_memory(err, "metadata", 0);
+
+    free(text);
+    return status;
+}
+
 static upg_status end_metadata(struct upg_writer *w, const json_t *provenance,
                                const json_t *quality, upg_error *err)
 {
@@ -263,7 +275,7 @@ static upg_status end_metadata(struct upg_writer *w, const json_t *provenance,
     if (status == UPG_OK && provenance)
         status = set_provenance(w->metadata, provenance, err);
     if (status == UPG_OK && quality)
-        status = set_json(w->metadata, UPG_KEY_QUALITY, quality, err);
+        status = set_quality(w->metadata, quality, err);
     upg_buffer_clear(&checksums);
     return status;
 }
