@@ -162,7 +162,7 @@ upg_status upg_report_json(char **report, const struct upg_model *model,
     if (json && json_object_set_new(json, "quality", distance_to_json(numbers->after)) == 0 &&
         (!numbers->before || json_object_set_new(json, "quality_before_tuning",
                                                  distance_to_json(numbers->before)) == 0))
-        *report = json_dumps(json, JSON_INDENT(2));
+        *report = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)); /* see upg_writer.c */
     json_decref(json);
     return *report ? UPG_OK : upg_fail_memory(err, "the report", 4096);
 }
