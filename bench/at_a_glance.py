@@ -54,8 +54,8 @@ class Drawing:
 def draw_quality(drawing, left, top, width, height):
     """KL divergence over bits a weight, the reference model `small`; the divergence by powers of two."""
     points = [(name.removeprefix("llama.cpp "), number(bits), number(distance), name.startswith("upg"))
-              for name, bits, distance, *_ in table("quality.md", "## Beside llama.cpp", 7)]
-    low, high = 0.015625, 0.5
+              for name, bits, distance, *_ in table("quality.md", "## Beside llama.cpp", 7) if 3 <= number(bits) <= 6]
+    low, high = 0.5**7, 0.5
 
     def x(bits):
         return left + (bits - 3) / 3 * width
@@ -65,7 +65,7 @@ def draw_quality(drawing, left, top, width, height):
 
     drawing.text(left, top - 30, "Distance to the original, 89 M weights", more='font-weight="bold"')
     drawing.text(left, top - 12, "KL divergence in nats a token: lower is nearer", colour=OTHERS)
-    for i in range(6):
+    for i in range(7):
         value = high / 2**i
         drawing.line(left, y(value), left + width, y(value))
         drawing.text(left - 8, y(value) + 4, f"{value:.3f}", "end", OTHERS)

@@ -19,13 +19,15 @@ static int append(const char *text, size_t n, void *context)
     return sink->status == UPG_OK ? 0 : -1;
 }
 
-upg_status upg_json_append(struct upg_buffer *out, const json_t *json, upg_error *err)
+upg_status upg_json_append(struct upg_buffer *out, const json_t *json, size_t digits,
+                           upg_error *err)
 {
     struct sink sink = {.out = out, .err = err};
 
     if (!json)
         return upg_fail_memory(err, "a JSON document", 0);
-    if (json_dump_callback(json, append, &sink, JSON_COMPACT) != 0 && sink.status == UPG_OK)
+    if (json_dump_callback(json, append, &sink, JSON_COMPACT | JSON_REAL_PRECISION(digits)) != 0 &&
+        sink.status == UPG_OK)
         return upg_fail_memory(err, "a JSON text", out->n);
     return sink.status;
 }

@@ -6,8 +6,10 @@
 
 #include <jansson.h>
 
-/* Append `json` to the buffer without spaces.  UPG_ERR_MEMORY, also if json is NULL, as the functions
+/* Append `json` to the buffer without spaces, real numbers with so many digits (0: as many as it
+ * takes to read the same number back).  UPG_ERR_MEMORY, also if json is NULL, as the functions
  * that make one return when out of memory. */
-upg_status upg_json_append(struct upg_buffer *out, const json_t *json, upg_error *err);
+upg_status upg_json_append(struct upg_buffer *out, const json_t *json, size_t digits,
+                           upg_error *err);
 
 #endif

@@ -134,7 +134,7 @@ static upg_status compose(struct upg_safetensors_writer *w, const json_t *metada
     upg_status status = upg_buffer_append(out, no_length, sizeof no_length, err);
 
     if (status == UPG_OK)
-        status = upg_json_append(out, json, err);
+        status = upg_json_append(out, json, 0, err);
     json_decref(json);
     if (status != UPG_OK)
         return status;

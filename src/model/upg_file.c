@@ -383,7 +383,7 @@ static upg_status read_metadata(struct reader *r, upg_error *err)
         json_decref(json);
     }
     if (status == UPG_OK && json_object_size(all) > 0)
-        status = upg_json_append(&text, all, err);
+        status = upg_json_append(&text, all, 0, err);
     if (status == UPG_OK && text.n > 0) {
         r->model->metadata_json = upg_arena_text(&r->model->arena, text.bytes, text.n);
         if (!r->model->metadata_json)

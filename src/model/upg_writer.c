@@ -197,10 +197,11 @@ static upg_status plan(struct upg_writer *w, json_t *matrices, upg_error *err)
 /* ---- Metadata */
 
 /* metadata[key] = the text of json. */
-static upg_status set_json(json_t *metadata, const char *key, const json_t *json, upg_error *err)
+static upg_status set_json(json_t *metadata, const char *key, const json_t *json, size_t digits,
+                           upg_error *err)
 {
     struct upg_buffer text = {0};
-    upg_status status = upg_json_append(&text, json, err);
+    upg_status status = upg_json_append(&text, json, digits, err);
 
     if (status == UPG_OK && json_object_set_new(metadata, key, json_string(text.bytes)) != 0)
         status = upg_fail_memory(err, "metadata", text.n);
@@ -230,9 +231,9 @@ static upg_status begin_metadata(struct upg_writer *w, const json_t *matrices, u
     if (status == UPG_OK)
         status = set_text(w->metadata, UPG_KEY_HEADER_CHECKSUM, "0000000000000000", err);
     if (status == UPG_OK)
-        status = set_json(w->metadata, UPG_KEY_CONFIG, config, err);
+        status = set_json(w->metadata, UPG_KEY_CONFIG, config, 0, err);
     if (status == UPG_OK)
-        status = set_json(w->metadata, UPG_KEY_MATRICES, matrices, err);
+        status = set_json(w->metadata, UPG_KEY_MATRICES, matrices, 0, err);
     json_decref(config);
     return status;
 }
@@ -247,20 +248,8 @@ static upg_status set_provenance(json_t *metadata, const json_t *provenance, upg
         json_object_set_new(json, "version", json_string(upg_version())) != 0)
         status = upg_fail_memory(err, "metadata", 0);
     if (status == UPG_OK)
-        status = set_json(metadata, UPG_KEY_PROVENANCE, json, err);
+        status = set_json(metadata, UPG_KEY_PROVENANCE, json, 0, err);
     json_decref(json);
-    return status;
-}
-
-/* Nine digits: nobody measures more, and jansson ends the process where it has no memory left to
- * read a number of more than 15 characters. */
-static upg_status set_quality(json_t *metadata, const json_t *quality, upg_error *err)
-{
-    char *text = json_dumps(quality, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    const upg_status status =
-        text ? set_text(metadata, UPG_KEY_QUALITY, text, err) : upg_fail_memory(err, "metadata", 0);
-
-    free(text);
     return status;
 }
 
@@ -274,8 +263,10 @@ static upg_status end_metadata(struct upg_writer *w, const json_t *provenance,
         status = set_text(w->metadata, UPG_KEY_CHECKSUMS, checksums.bytes, err);
     if (status == UPG_OK && provenance)
         status = set_provenance(w->metadata, provenance, err);
+    /* Nine digits: nobody measures more, and jansson ends the process where it has no memory left to
+     * read a number of more than 15 characters. */
     if (status == UPG_OK && quality)
-        status = set_quality(w->metadata, quality, err);
+        status = set_json(w->metadata, UPG_KEY_QUALITY, quality, 9, err);
     upg_buffer_clear(&checksums);
     return status;
 }
