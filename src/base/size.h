@@ -1,13 +1,18 @@
-/* size.h -- sums and products of sizes that come from outside.
+/* size.h -- sums and products of sizes that come from outside, and the smaller of two.
  *
  * Every number that a file, a request or a user gives goes through these before it is a size or an
- * index; no other code multiplies two such numbers.  They return false on overflow and leave *out
- * alone. */
+ * index; no other code multiplies two such numbers.  The sums and products return false on
+ * overflow and leave *out alone. */
 #ifndef UPG_BASE_SIZE_H
 #define UPG_BASE_SIZE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 static inline bool size_add(size_t a, size_t b, size_t *out)
 {

@@ -25,7 +25,7 @@
 #include <string.h>
 
 enum {
-    SIGNAL_ROWS = 2 * UPG_ROW_BLOCK,
+    SIGNAL_ROWS = 2 * UPG_ROW_BLOCK, /* at a time: what one thread's targets and errors take */
     PANEL = 128 /* columns whose errors reach those far to the right together; a multiple of all
                    commits */
 };
@@ -44,16 +44,6 @@ struct encoding {
     upg_status *status;                /* [n_threads] */
     upg_error *errors;                 /* [n_threads] */
 };
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 static bool is_plain(const struct upg_coded_part *part)
 {
@@ -144,8 +134,8 @@ static upg_status encode_row_block(const struct encoding *e, size_t block, size_
                     (double)scale * (double)scale * block_loss(target, n, e->hessian, col, width);
         }
         if (e->hessian) {
-            const size_t panel = col / PANEL * PANEL, panel_end = min_size(panel + PANEL, n);
-            const size_t near = min_size(panel_end + look_ahead, n);
+            const size_t panel = col / PANEL * PANEL, panel_end = size_min(panel + PANEL, n);
+            const size_t near = size_min(panel_end + look_ahead, n);
             feed_back(e, errors, col, col + width, targets, col + width, near, scratch);
             if (col + width == panel_end)
                 feed_back(e, errors, panel, panel_end, targets, near, n, scratch);
@@ -357,8 +347,7 @@ static upg_status encode_packed_parts(struct upg_pool *pool, struct upg_coded_ma
     e.encoders = calloc(n_threads, sizeof *e.encoders);
     e.status = calloc(n_threads, sizeof *e.status);
     e.errors = calloc(n_threads, sizeof *e.errors);
-    e.scratch = upg_aligned_alloc(max_size(n_threads * 2 * UPG_ROW_BLOCK, SIGNAL_ROWS) * n,
-                                  sizeof *e.scratch);
+    e.scratch = upg_aligned_alloc(n_threads * 2 * UPG_ROW_BLOCK * n, sizeof *e.scratch);
     if (!transformed || (hessian && !h) || !inverse_gain || !sums || !e.encoders || !e.status ||
         !e.errors || !e.scratch) {
         status = upg_fail_memory(err, "a matrix to compress", n_rows * n * sizeof *transformed);

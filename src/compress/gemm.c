@@ -2,6 +2,7 @@
 #include "compress/gemm.h"
 
 #include "base/arena.h"
+#include "base/size.h"
 #include "compress/gemm_amx.h"
 
 #include <cblas.h>
@@ -26,11 +27,6 @@ struct product {
 
 static bool use_amx; /* set once by upg_gemm_init() */
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* The factor from row i on. */
 static struct upg_factor from_row(struct upg_factor f, size_t i)
 {
@@ -40,7 +36,7 @@ static struct upg_factor from_row(struct upg_factor f, size_t i)
 
 static void multiply_tile(const struct product *p, size_t i, size_t j, void *scratch)
 {
-    const size_t rows = min_size(TILE_ROWS, p->m - i), cols = min_size(TILE_COLS, p->n - j);
+    const size_t rows = size_min(TILE_ROWS, p->m - i), cols = size_min(TILE_COLS, p->n - j);
     const struct upg_factor a = from_row(p->a, i), b = from_row(p->b, j);
     float *y = p->y + i * p->y_stride + j;
 
@@ -128,14 +124,14 @@ struct symmetric {
 static void mirror_square(const struct symmetric *s, size_t first_row, size_t first_col)
 {
     const size_t k = s->k;
-    const size_t end_row = min_size(first_row + MIRROR, k),
-                 end_col = min_size(first_col + MIRROR, k);
+    const size_t end_row = size_min(first_row + MIRROR, k),
+                 end_col = size_min(first_col + MIRROR, k);
 
     for (size_t i = first_row; i < end_row; i++)
         for (size_t j = i < first_col ? first_col : i; j < end_col; j++)
             s->h[i * k + j] *= s->scale;
     for (size_t j = first_col; j < end_col; j++)
-        for (size_t i = first_row; i < min_size(j, end_row); i++)
+        for (size_t i = first_row; i < size_min(j, end_row); i++)
             s->h[j * k + i] = s->h[i * k + j];
 }
 

@@ -9,6 +9,8 @@
 
 #if defined(__x86_64__) && defined(__AMX_BF16__)
 
+#include "base/size.h"
+
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
@@ -118,19 +120,14 @@ static void pack_tile(uint8_t *out, struct upg_factor f, size_t i, size_t l, siz
         _mm512_store_si512((__m512i *)(void *)(out + 64 * row), r[row]);
 }
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* All tiles of a factor for one depth: [blocks of 16][steps of 32] tiles; an even number of blocks. */
 static void pack_factor(uint8_t *out, struct upg_factor f, size_t n, size_t l, size_t depth,
                         bool is_left)
 {
     for (size_t i = 0; i < (n + 2 * TILE - 1) / (2 * TILE) * (2 * TILE); i += TILE)
         for (size_t step = 0; step < depth; step += DEPTH, out += TILE_BYTES)
-            pack_tile(out, f, i, l + step, i < n ? min_size(TILE, n - i) : 0,
-                      i < n ? min_size(DEPTH, depth - step) : 0, is_left);
+            pack_tile(out, f, i, l + step, i < n ? size_min(TILE, n - i) : 0,
+                      i < n ? size_min(DEPTH, depth - step) : 0, is_left);
 }
 
 /* Rows and columns of a 32 x 32 block of sums that exist, added or stored. */
@@ -179,7 +176,7 @@ void upg_gemm_amx(float *y, size_t y_stride, struct upg_factor a, struct upg_fac
     }
     _tile_loadconfig(&config);
     for (size_t l = 0; l < k; l += UPG_GEMM_AMX_DEPTH) {
-        const size_t depth = min_size(UPG_GEMM_AMX_DEPTH, k - l);
+        const size_t depth = size_min(UPG_GEMM_AMX_DEPTH, k - l);
         const size_t n_steps = (depth + DEPTH - 1) / DEPTH;
 
         pack_factor(left, a, m, l, depth, true);
@@ -188,8 +185,8 @@ void upg_gemm_amx(float *y, size_t y_stride, struct upg_factor a, struct upg_fac
             for (size_t j = 0; j < n; j += 32) {
                 multiply_block(sums, left + i / TILE * n_steps * TILE_BYTES,
                                right + j / TILE * n_steps * TILE_BYTES, n_steps);
-                put_block(y + i * y_stride + j, y_stride, sums, min_size(32, m - i),
-                          min_size(32, n - j), add || l > 0);
+                put_block(y + i * y_stride + j, y_stride, sums, size_min(32, m - i),
+                          size_min(32, n - j), add || l > 0);
             }
     }
     _tile_release();

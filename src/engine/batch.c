@@ -6,6 +6,8 @@
  * chunk of rows at most: by so much a step may become longer. */
 #include "engine/scheduler.h"
 
+#include "base/size.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -14,11 +16,6 @@ enum {
     FIRST_CHUNK = 64 /* as long as nothing is known */
 };
 #define LONGEST_STALL 0.1 /* seconds: hardly seen in a text that is being written */
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 static bool is_answering(const struct upg_task *task)
 {
@@ -31,16 +28,16 @@ static size_t draft_room(const struct upg_scheduler *s, const struct upg_task *t
     const upg_sequence *sequence = task->sequence;
     const struct upg_long_rope *lr = &s->engine->model->config.long_rope;
     const size_t n = sequence->n_tokens;
-    size_t room = smaller(UPG_MAX_DRAFT, s->draw.context - 1 - n);
+    size_t room = size_min(UPG_MAX_DRAFT, s->draw.context - 1 - n);
 
     if (task->request.max_tokens > 0)
-        room = smaller(room, task->request.max_tokens - 1 - task->answer.ids.n);
+        room = size_min(room, task->request.max_tokens - 1 - task->answer.ids.n);
     if (lr->present && n <= lr->original_context) /* longer, the rotary factors would change */
-        room = smaller(room, lr->original_context - n);
+        room = size_min(room, lr->original_context - n);
     if (upg_kv_has_open(&s->engine->cache)) { /* in a filled block single tokens are lost */
         const size_t used = sequence->list.n_tokens % UPG_KV_BLOCK + 1;
 
-        room = smaller(room, used < UPG_KV_BLOCK ? UPG_KV_BLOCK - 1 - used : 0);
+        room = size_min(room, used < UPG_KV_BLOCK ? UPG_KV_BLOCK - 1 - used : 0);
     }
     return room;
 }
@@ -59,7 +56,7 @@ static void add_share(struct upg_scheduler *s, struct upg_task *task, size_t n_r
 static size_t draft_length(const struct upg_scheduler *s, const struct upg_task *task,
                            size_t n_rows, size_t n_answers)
 {
-    const size_t most = smaller(task->n_guesses, s->max_wanted - n_rows);
+    const size_t most = size_min(task->n_guesses, s->max_wanted - n_rows);
 
     if (s->options.always_speculate)
         return most;
@@ -118,10 +115,10 @@ static void plan_prompts(struct upg_scheduler *s, size_t n_rows)
         oldest++;
     if (oldest == s->running.n)
         return;
-    n_given[oldest] = smaller(upg_task_n_pending(s->running.tasks[oldest]), (n_rows + 1) / 2);
+    n_given[oldest] = size_min(upg_task_n_pending(s->running.tasks[oldest]), (n_rows + 1) / 2);
     n_rows -= n_given[oldest];
     while (n_rows > 0 && (i = shortest_prompt(s, n_given)) < s->running.n) {
-        const size_t n = smaller(n_rows, upg_task_n_pending(s->running.tasks[i]) - n_given[i]);
+        const size_t n = size_min(n_rows, upg_task_n_pending(s->running.tasks[i]) - n_given[i]);
 
         n_given[i] += n;
         n_rows -= n;
@@ -155,7 +152,7 @@ static void plan(struct upg_scheduler *s, bool with_drafts)
     n_rows = plan_answers(s, with_drafts);
     n_prompt_rows = s->engine->max_rows - n_rows;
     if (n_rows > 0)
-        n_prompt_rows = smaller(n_prompt_rows, chunk_rows(s, n_rows));
+        n_prompt_rows = size_min(n_prompt_rows, chunk_rows(s, n_rows));
     plan_prompts(s, n_prompt_rows);
 }
 

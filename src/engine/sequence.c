@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 upg_status upg_sequence_new(upg_sequence **sequence, upg_engine *engine, upg_error *err)
 {
     const size_t n_blocks = engine->context / UPG_KV_BLOCK + 1;
@@ -60,7 +55,8 @@ const int32_t *upg_sequence_ids(const upg_sequence *sequence)
 /* Forget what the cache holds from position n_tokens on. */
 static void drop_cached(upg_sequence *s, size_t n_tokens)
 {
-    upg_kv_blocks_truncate(&s->engine->cache.blocks, &s->list, smaller(s->list.n_tokens, n_tokens));
+    upg_kv_blocks_truncate(&s->engine->cache.blocks, &s->list,
+                           size_min(s->list.n_tokens, n_tokens));
 }
 
 void upg_sequence_drop(upg_sequence *sequence)
@@ -178,9 +174,9 @@ upg_status upg_sequence_compute(upg_sequence *s, size_t n_logits, upg_progress_f
         status = upg_engine_reserve_logits(engine, n_logits, err);
     while (status == UPG_OK && s->list.n_tokens < s->n_tokens) {
         const size_t n_left = s->n_tokens - s->list.n_tokens;
-        const size_t n_rows = smaller(n_left, engine->chunk_rows);
+        const size_t n_rows = size_min(n_left, engine->chunk_rows);
         const size_t n_after = n_left - n_rows; /* rows of later steps */
-        const size_t n_wanted = n_logits > n_after ? smaller(n_logits - n_after, n_rows) : 0;
+        const size_t n_wanted = n_logits > n_after ? size_min(n_logits - n_after, n_rows) : 0;
         const struct upg_share share = {.sequence = s, .n_rows = n_rows, .n_logits = n_wanted};
 
         status = upg_engine_step(engine, &share, 1, engine->logits + n_done * n_vocab, err);
