@@ -16,6 +16,7 @@ import tempfile
 import torch
 import transformers
 
+N_TOKENS = 2500  # predictions
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "evaluate"))
 import make_golden  # noqa: E402  (the same windows as the golden values of the tests)
@@ -31,14 +32,14 @@ def main():
     stride = arguments.context // 2
     ours = json.loads(subprocess.run(
         [arguments.upg, "eval", arguments.model, arguments.text, "--json", "--ctx", str(arguments.context),
-         "--stride", str(stride), "--max-tokens", str(make_golden.MAX_TOKENS)], check=True, capture_output=True).stdout)[0]
+         "--stride", str(stride), "--max-tokens", str(N_TOKENS)], check=True, capture_output=True).stdout)[0]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([arguments.upg, "export", arguments.model, f"{folder}/hf", "--format", "hf"], check=True,
                        capture_output=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(f"{folder}/hf")
         model = transformers.AutoModelForCausalLM.from_pretrained(f"{folder}/hf", torch_dtype=torch.float32).eval()
     ids = tokenizer(pathlib.Path(arguments.text).read_text(encoding="utf-8"), add_special_tokens=False)["input_ids"]
-    nll = torch.tensor(make_golden.evaluate(model, ids, arguments.context, stride), dtype=torch.float64)
+    nll = torch.tensor(make_golden.evaluate(model, ids, arguments.context, stride, N_TOKENS), dtype=torch.float64)
     theirs = nll.mean().exp().item()
     print(f"transformers {transformers.__version__}, torch {torch.__version__}: {len(nll)} predictions, "
           f"context {arguments.context}, stride {stride}")
